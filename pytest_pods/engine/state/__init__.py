@@ -1,0 +1,1 @@
+"""What is on the disk: names, atomic writes, locks and JSON documents."""

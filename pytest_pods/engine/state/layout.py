@@ -1,0 +1,361 @@
+"""The names of everything on the disk, below the store's root and the run root; nobody else joins paths there.
+
+Only names: nothing here makes, reads or removes a file.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pytest_pods.engine.errors import InvalidSettingError
+from pytest_pods.engine.oci.digest import Digest
+
+NamespaceKind = Literal["net", "ipc", "uts"]
+
+VERSION = "1"
+"""What the store's `version` file says; a store with another text was made by a release that we cannot read."""
+
+
+@dataclass(frozen=True, slots=True)
+class LayerLayout:
+    """One layer. `complete` is written last and removed first: without it nothing here means anything."""
+
+    directory: Path
+
+    @property
+    def diff_dir(self) -> Path:
+        """The layer's files, as overlayfs wants them."""
+        return self.directory / "diff"
+
+    @property
+    def record_file(self) -> Path:
+        """diff ID, size, number of entries, and what overlayfs cannot express (an opaque root)."""
+        return self.directory / "layer.json"
+
+    @property
+    def entries_file(self) -> Path:
+        """One line an entry, for the check of the store."""
+        return self.directory / "entries"
+
+    @property
+    def complete_file(self) -> Path:
+        return self.directory / "complete"
+
+
+@dataclass(frozen=True, slots=True)
+class StagingLayout:
+    """A place to fill before a rename. The lock file lies beside the directory, because the directory is renamed away."""
+
+    directory: Path
+
+    @property
+    def lock_file(self) -> Path:
+        return self.directory.with_name(f"{self.directory.name}.lock")
+
+    @property
+    def blob_file(self) -> Path:
+        """The compressed bytes, until their digest is known to be right."""
+        return self.directory / "blob"
+
+    @property
+    def layer(self) -> LayerLayout:
+        return LayerLayout(self.directory / "layer")
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerLayout:
+    """One container's files: the small ones in its session's directory, the big ones (`scratch`) in the store."""
+
+    container_id: str
+    directory: Path
+    scratch_dir: Path
+
+    @property
+    def record_file(self) -> Path:
+        return self.directory / "record.json"
+
+    @property
+    def bundle_dir(self) -> Path:
+        """conmon's and runc's bundle; also conmon's working directory."""
+        return self.directory / "bundle"
+
+    @property
+    def config_file(self) -> Path:
+        return self.bundle_dir / "config.json"
+
+    @property
+    def attach_socket(self) -> Path:
+        return self.bundle_dir / "attach"
+
+    @property
+    def control_fifo(self) -> Path:
+        """conmon's `ctl`: terminal size and log reopening."""
+        return self.bundle_dir / "ctl"
+
+    @property
+    def log_file(self) -> Path:
+        return self.directory / "log"
+
+    @property
+    def runtime_log_file(self) -> Path:
+        """Where runc writes its own messages as JSON."""
+        return self.directory / "runtime.log"
+
+    @property
+    def exit_dir(self) -> Path:
+        return self.directory / "exit"
+
+    @property
+    def exit_file(self) -> Path:
+        return self.exit_dir / self.container_id
+
+    @property
+    def persist_dir(self) -> Path:
+        """conmon's --persist-dir, where it notes that memory ran out."""
+        return self.directory / "persist"
+
+    @property
+    def oom_file(self) -> Path:
+        return self.persist_dir / "oom"
+
+    @property
+    def pid_file(self) -> Path:
+        """The container pid, in the session's PID namespace."""
+        return self.directory / "pidfile"
+
+    @property
+    def monitor_pid_file(self) -> Path:
+        return self.directory / "monitor-pidfile"
+
+    @property
+    def namespaces_dir(self) -> Path:
+        return self.directory / "ns"
+
+    def namespace(self, kind: NamespaceKind) -> Path:
+        return self.namespaces_dir / kind
+
+    @property
+    def files_dir(self) -> Path:
+        """Files of ours that are bound into the container: hosts, hostname, resolv.conf."""
+        return self.directory / "files"
+
+    @property
+    def hosts_file(self) -> Path:
+        return self.files_dir / "hosts"
+
+    @property
+    def hostname_file(self) -> Path:
+        return self.files_dir / "hostname"
+
+    @property
+    def resolv_file(self) -> Path:
+        return self.files_dir / "resolv.conf"
+
+    @property
+    def exec_dir(self) -> Path:
+        return self.directory / "exec"
+
+    def exec_session(self, exec_id: str) -> Path:
+        return self.exec_dir / exec_id
+
+    @property
+    def merged_dir(self) -> Path:
+        """Where the overlay is mounted, inside the sandbox only."""
+        return self.directory / "merged"
+
+    @property
+    def lower_links_dir(self) -> Path:
+        """Short links to the layers, for kernels that take a long list of them in one page only."""
+        return self.directory / "l"
+
+    @property
+    def upper_dir(self) -> Path:
+        return self.scratch_dir / "upper"
+
+    @property
+    def work_dir(self) -> Path:
+        return self.scratch_dir / "work"
+
+    @property
+    def volumes_dir(self) -> Path:
+        """Anonymous volumes, which go with the container."""
+        return self.scratch_dir / "volumes"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionLayout:
+    """One session's directory and its scratch in the store."""
+
+    session_id: str
+    directory: Path
+    scratch_dir: Path
+
+    @property
+    def lock_file(self) -> Path:
+        """Held for as long as the session lives; a session whose lock can be taken is a left-over."""
+        return self.directory / "lock"
+
+    @property
+    def record_file(self) -> Path:
+        return self.directory / "session.json"
+
+    @property
+    def control_socket(self) -> Path:
+        return self.directory / "control"
+
+    @property
+    def log_file(self) -> Path:
+        """What janitor and init say on stderr."""
+        return self.directory / "sandbox.log"
+
+    @property
+    def runtime_root(self) -> Path:
+        """runc's --root."""
+        return self.directory / "runtime"
+
+    @property
+    def temporary_dir(self) -> Path:
+        """TMPDIR of the programs that we start; short, because conmon binds a socket in it."""
+        return self.directory / "tmp"
+
+    @property
+    def names_lock(self) -> Path:
+        return self.directory / "names.lock"
+
+    @property
+    def containers_dir(self) -> Path:
+        return self.directory / "containers"
+
+    def container(self, container_id: str) -> ContainerLayout:
+        return ContainerLayout(container_id, self.containers_dir / container_id, self.scratch_dir / container_id)
+
+
+@dataclass(frozen=True, slots=True)
+class StoreLayout:
+    """A store: what outlives sessions below `root`, what does not outlive the machine's uptime below `run_root`."""
+
+    root: Path
+    run_root: Path
+
+    @classmethod
+    def below(cls, directory: Path) -> StoreLayout:
+        """A store that is wholly below one directory."""
+        directory = directory.absolute()
+        return cls(directory, directory / "run")
+
+    @property
+    def version_file(self) -> Path:
+        return self.root / "version"
+
+    @property
+    def layout_file(self) -> Path:
+        """The mark of an OCI image layout."""
+        return self.root / "oci-layout"
+
+    @property
+    def index_file(self) -> Path:
+        """The OCI image layout's list of images, for other tools; we read `images_dir`."""
+        return self.root / "index.json"
+
+    @property
+    def blobs_dir(self) -> Path:
+        return self.root / "blobs"
+
+    def blob(self, digest: Digest) -> Path:
+        return self.blobs_dir / digest.algorithm / digest.hex
+
+    @property
+    def images_dir(self) -> Path:
+        return self.root / "images"
+
+    def image_record(self, key: str) -> Path:
+        return self.images_dir / f"{key}.json"
+
+    @property
+    def layers_dir(self) -> Path:
+        return self.root / "layers"
+
+    def layer(self, chain_id: Digest) -> LayerLayout:
+        # The hex digits alone: a colon would have to be escaped in overlayfs options, and the algorithms' lengths differ.
+        return LayerLayout(self.layers_dir / chain_id.hex)
+
+    @property
+    def staging_dir(self) -> Path:
+        return self.root / "staging"
+
+    def staging(self, key: str) -> StagingLayout:
+        return StagingLayout(self.staging_dir / key)
+
+    @property
+    def scratch_dir(self) -> Path:
+        return self.root / "scratch"
+
+    @property
+    def snapshots_dir(self) -> Path:
+        return self.root / "snapshots"
+
+    @property
+    def volumes_dir(self) -> Path:
+        return self.root / "volumes"
+
+    @property
+    def locks_dir(self) -> Path:
+        return self.root / "locks"
+
+    @property
+    def images_lock(self) -> Path:
+        """Shared: use images (make a container). Exclusive: change what there is."""
+        return self.locks_dir / "images"
+
+    def layer_lock(self, chain_id: Digest) -> Path:
+        return self.locks_dir / f"layer-{chain_id.hex}"
+
+    def pull_lock(self, manifest: Digest) -> Path:
+        return self.locks_dir / f"pull-{manifest.hex}"
+
+    @property
+    def sweep_lock(self) -> Path:
+        return self.locks_dir / "sweep"
+
+    @property
+    def sessions_dir(self) -> Path:
+        return self.run_root / "sessions"
+
+    @property
+    def default_session_file(self) -> Path:
+        """Names the command line's session."""
+        return self.run_root / "command-line"
+
+    def session(self, session_id: str) -> SessionLayout:
+        return SessionLayout(session_id, self.sessions_dir / session_id, self.scratch_dir / session_id)
+
+
+def build_store_layout(
+    root: Path | None = None, *, environ: Mapping[str, str] | None = None, uid: int | None = None
+) -> StoreLayout:
+    """The store's places: below `root` or PYTEST_PODS_ROOT if given, else the usual directories of the user.
+
+    Raises InvalidSettingError for a relative PYTEST_PODS_ROOT.
+    """
+    environ = os.environ if environ is None else environ
+    uid = os.geteuid() if uid is None else uid
+    if root is not None:
+        return StoreLayout.below(root)
+    if text := environ.get("PYTEST_PODS_ROOT"):
+        if not Path(text).is_absolute():
+            raise InvalidSettingError(f"PYTEST_PODS_ROOT={text!r} is not an absolute path")
+        return StoreLayout.below(Path(text))
+    if uid == 0:
+        return StoreLayout(Path("/var/lib/pytest-pods"), Path("/run/pytest-pods"))
+    data = _absolute(environ.get("XDG_DATA_HOME")) or Path(environ.get("HOME") or "~").expanduser() / ".local/share"
+    runtime = _absolute(environ.get("XDG_RUNTIME_DIR"))
+    return StoreLayout(data / "pytest-pods", runtime / "pytest-pods" if runtime else Path(f"/tmp/pytest-pods-{uid}"))
+
+
+def _absolute(text: str | None) -> Path | None:
+    # The XDG base directory specification: relative values are to be ignored.
+    return Path(text) if text and Path(text).is_absolute() else None

@@ -1,0 +1,1 @@
+"""Images on the disk: blobs, layers, records, archives."""
