@@ -1,0 +1,1 @@
+"""The one door to the host: the sandbox, processes, system calls, and what this machine can do."""

@@ -1,0 +1,1 @@
+"""Networks of containers: namespaces, published ports, the way out."""

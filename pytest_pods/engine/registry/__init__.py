@@ -1,0 +1,1 @@
+"""The client of image registries: transport, authentication, credentials, transfers."""

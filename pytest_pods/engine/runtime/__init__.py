@@ -1,0 +1,1 @@
+"""Running a container: its bundle, runc and conmon, control groups, logs."""
