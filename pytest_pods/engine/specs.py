@@ -291,7 +291,8 @@ def parse_size(text: str) -> int:
     match = re.fullmatch(r"(\d+)([bkmgt]?)b?", text.lower())
     if not match:
         raise InvalidSpecError(f"invalid size {text!r}", hint="write a number of bytes, or with k, m or g behind it")
-    return int(match[1]) * 1024 ** "bkmgt".index(match[2] or "b")
+    exponent: int = "bkmgt".index(match[2] or "b")
+    return int(match[1]) * int(1024**exponent)
 
 
 def _parse_mounts(value: object) -> tuple[MountSpec, ...]:

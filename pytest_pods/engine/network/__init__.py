@@ -1,1 +1,1 @@
-"""Networks of containers: namespaces, published ports, the way out."""
+"""Networking of containers: host ports, the way out, names. Blind to images and the OCI runtime."""

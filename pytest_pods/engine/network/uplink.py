@@ -1,0 +1,177 @@
+"""The way out of a session: one slirp4netns for all its containers, and the link that puts a container on it.
+
+Inside the session's network namespace a bridge joins slirp4netns's tap device and one veth a container; slirp4netns is
+gateway (and the host's loopback) at .2 and forwards DNS at .3, as its manual says. Nothing of it exists on the host, and
+all of it ends with the session.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_pods.engine.deadline import Deadline
+from pytest_pods.engine.errors import CommandError, NetworkError
+from pytest_pods.engine.host.channel import wait_readable
+from pytest_pods.engine.host.process import Process
+from pytest_pods.engine.host.programs import get_program
+from pytest_pods.engine.host.sandbox import Sandbox
+
+SUBNET = ipaddress.IPv4Network("10.86.0.0/16")
+GATEWAY = SUBNET[2]
+NAME_SERVER = SUBNET[3]
+_FIRST_LEASE = 256
+_BRIDGE = "pods-out"
+_TAP = "tap0"
+_MTU = 65520
+_PATIENCE_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A container's place on the uplink."""
+
+    number: int
+
+    @property
+    def address(self) -> ipaddress.IPv4Address:
+        return SUBNET[_FIRST_LEASE + self.number]
+
+    @property
+    def host_link(self) -> str:
+        return f"out{self.number}"
+
+
+def build_bridge_commands() -> str:
+    """`ip -batch` input that puts the tap device on the bridge."""
+    return (
+        f"link add {_BRIDGE} mtu {_MTU} type bridge\n"
+        f"link set {_TAP} mtu {_MTU} master {_BRIDGE} up\n"
+        f"link set {_BRIDGE} up\n"
+    )
+
+
+def build_outer_commands(lease: Lease, namespace: Path) -> str:
+    """`ip -batch` input, for the session's namespace, that makes a container's link."""
+    return (
+        f"link add {lease.host_link} mtu {_MTU} type veth peer name eth0 mtu {_MTU} netns {namespace}\n"
+        f"link set {lease.host_link} master {_BRIDGE} up\n"
+    )
+
+
+def build_inner_commands(lease: Lease) -> str:
+    """`ip -batch` input, for the container's namespace, that gives its end an address and a route."""
+    return (
+        f"address add {lease.address}/{SUBNET.prefixlen} dev eth0\n"
+        "link set eth0 up\n"
+        f"route add default via {GATEWAY}\n"
+    )
+
+
+class Uplink:
+    """The way out of one session. Thread-safe; slirp4netns starts with the first container that is plugged."""
+
+    def __init__(self, sandbox: Sandbox, *, namespace: Path) -> None:
+        """`namespace` is the session's own network namespace as the sandbox sees it."""
+        self._sandbox = sandbox
+        self._namespace = namespace
+        self._lock = threading.Lock()
+        self._up: Process | None = None
+
+    def ensure_up(self) -> None:
+        """Starts slirp4netns unless it runs. Raises MissingProgramError, NetworkError."""
+        with self._lock:
+            if self._up is None or self._up.poll() is not None:
+                self._up = self._start()
+
+    def _start(self) -> Process:
+        with ExitStack() as stack:
+            ready, ready_end = _pipe(stack)
+            errors, errors_end = _pipe(stack)
+            argv = [str(get_program("slirp4netns")), "--ready-fd=3", f"--mtu={_MTU}", f"--cidr={SUBNET}"]
+            argv += ["--netns-type=path", str(self._namespace), _TAP]
+            process = self._sandbox.spawn(
+                argv,
+                env={"PATH": os.defpath},
+                descriptors={1: errors_end.number, 2: errors_end.number, 3: ready_end.number},
+                host_network=True,
+            )
+            ready_end.close()
+            errors_end.close()
+            if not wait_readable(ready.number, _PATIENCE_S) or os.read(ready.number, 1) != b"1":
+                process.kill()
+                raise NetworkError(
+                    "the way out of the session could not be set up: slirp4netns did not start",
+                    details=_read_available(errors.number),
+                    hint="network='none' works without it; pytest-pods doctor tells more",
+                )
+        run_ip(self._sandbox, build_bridge_commands(), doing="joining the way out of the session")
+        return process
+
+    def plug(self, lease: Lease, *, namespace: Path) -> None:
+        """Gives the network namespace at `namespace` an `eth0` with an address and the default route."""
+        self.ensure_up()
+        run_ip(self._sandbox, build_outer_commands(lease, namespace), doing=f"linking {namespace}")
+        run_ip(self._sandbox, build_inner_commands(lease), doing=f"addressing {namespace}", namespace=namespace)
+
+
+class _End:
+    """One end of a pipe that can be closed early."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self._open = True
+
+    def close(self) -> None:
+        if self._open:
+            self._open = False
+            os.close(self.number)
+
+
+def _pipe(stack: ExitStack) -> tuple[_End, _End]:
+    reading, writing = (_End(number) for number in os.pipe())
+    stack.callback(reading.close)
+    stack.callback(writing.close)
+    return reading, writing
+
+
+def _read_available(descriptor: int) -> str:
+    return os.read(descriptor, 4096).decode(errors="replace") if wait_readable(descriptor, 1.0) else ""
+
+
+@contextmanager
+def _text_file(text: str) -> Iterator[int]:
+    descriptor = os.memfd_create("pytest-pods")
+    try:
+        os.write(descriptor, text.encode())
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def run_ip(sandbox: Sandbox, commands: str, *, doing: str, namespace: Path | None = None) -> None:
+    """Runs `ip -batch` (iproute2) in the session's, or the given, network namespace. Raises CommandError."""
+    argv = [str(get_program("ip")), "-batch", "-"]
+    deadline = Deadline.after(_PATIENCE_S)
+    with ExitStack() as stack:
+        errors, errors_end = _pipe(stack)
+        given = stack.enter_context(_text_file(commands))
+        process = sandbox.spawn(
+            argv,
+            env={},
+            descriptors={0: given, 1: errors_end.number, 2: errors_end.number},
+            namespaces=[namespace] if namespace else [],
+        )
+        errors_end.close()
+        status = process.wait(deadline.remaining)
+        if status != 0:
+            text = _read_available(errors.number)
+            raise CommandError(
+                f"{doing}: ip failed with status {status}", argv=argv, status=status, stderr=text, details=text
+            )
