@@ -1,0 +1,1 @@
+"""The tests; see docs/design for how they are cut."""
