@@ -158,7 +158,11 @@ class CommandError(PodsError):
 
 
 class RegistryError(PodsError):
-    """A registry could not be used as asked."""
+    """A registry could not be used as asked. `retry_after_s` is set where the registry said when to come back."""
+
+    def __init__(self, brief: str, *, retry_after_s: float | None = None, **rest: Any) -> None:
+        super().__init__(brief, **rest)
+        self.retry_after_s = retry_after_s
 
 
 class RegistryResponseError(RegistryError):

@@ -38,8 +38,9 @@ from pytest_pods.engine.oci.manifest import (
 from pytest_pods.engine.oci.platforms import host_platform, parse_platform
 
 if TYPE_CHECKING:
-    from pytest_pods.engine.oci.reference import Reference
     from pytest_pods.engine.registry.client import RegistryClient
+
+    from pytest_pods.engine.oci.reference import Reference
 
 Kind = Literal["oci", "docker"]
 MTIME_S = 1_600_000_000

@@ -1,4 +1,4 @@
-"""Image manifests and indexes, of OCI's and of Docker's kind: what an image consists of, which image is for which platform.
+"""Image manifests and indexes, of OCI's and of Docker's kind: what an image consists of, and for which platform.
 
 Content comes from registries and archives and is not trusted: every field that is used is checked here.
 """
@@ -75,7 +75,7 @@ def layer_compression(media_type: str) -> Compression:
     except KeyError:
         raise InvalidDocumentError(
             f"the media type {media_type[:120]!r} is not one of an image's layer",
-            hint="this is an artifact of another kind, or a layer in a form that is not supported (encrypted, for example)",
+            hint="this is an artifact of another kind, or its layers have a form that is not supported",
         ) from None
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from pytest_pods.engine.errors import ImageNotFoundError, InvalidSpecError
 from pytest_pods.engine.oci.descriptor import Descriptor, Platform
-from pytest_pods.engine.oci.manifest import Index
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pytest_pods.engine.oci.manifest import Index
 
 _PART = re.compile(r"[a-z0-9_]{1,32}\Z")
 

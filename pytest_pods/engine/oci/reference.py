@@ -38,7 +38,7 @@ class Reference:
 
     @classmethod
     def parse(cls, text: str) -> Reference:
-        """Reads `redis:7`, `host:5000/team/app@sha256:…`, `docker://…`; raises InvalidReferenceError with the reason."""
+        """Reads `redis:7`, `host:5000/app@sha256:…`, `docker://…`; raises InvalidReferenceError with the reason."""
         name, tag, digest = _split(text)
         registry, repository = _split_name(text, name)
         if tag is None and digest is None:
