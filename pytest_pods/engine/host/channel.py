@@ -9,10 +9,8 @@ import array
 import errno
 import itertools
 import os
-import select
 import socket
 import threading
-import time
 import weakref
 from collections.abc import Sequence
 
@@ -22,6 +20,7 @@ from pytest_pods.engine.errors import (
     SandboxLostError,
     SystemCallError,
 )
+from pytest_pods.engine.host.pipes import wait_readable
 from pytest_pods.engine.host.protocol import MOST_BYTES, MOST_DESCRIPTORS, Answer, Kind, Message, Tag, parse_answer
 
 _PATIENCE_S = 120.0
@@ -102,9 +101,7 @@ class Channel:
 
     def read_ready(self, timeout_s: float) -> Answer:
         """The sandbox's first message, before `start_reading`. Raises SystemCallError if the sandbox could not start."""
-        poll = select.poll()
-        poll.register(self._connection, select.POLLIN)
-        if not poll.poll(timeout_s * 1000):
+        if not wait_readable(self._connection.fileno(), timeout_s):
             raise SandboxLostError(f"the sandbox did not come up within {timeout_s:.0f} s")
         packet, descriptors = self._receive()
         _close_all(descriptors)
@@ -282,7 +279,9 @@ def _translate(answer: Answer, doing: str) -> SystemCallError:
     number = answer.number(Tag.ERRNO)
     call, subject, more = (answer.find_text(tag) for tag in (Tag.CALL, Tag.SUBJECT, Tag.MESSAGE))
     reason = os.strerror(number) if number else "failed"
-    brief = f"{doing}: {call + ': ' if call else ''}{subject + ': ' if subject and subject not in doing else ''}{reason}"
+    brief = (
+        f"{doing}: {call + ': ' if call else ''}{subject + ': ' if subject and subject not in doing else ''}{reason}"
+    )
     return SystemCallError(brief, call=call, errno=number, subject=subject, details=more or None)
 
 
@@ -300,16 +299,3 @@ def _abandon_in_child() -> None:
 
 
 os.register_at_fork(after_in_child=_abandon_in_child)
-
-
-def wait_readable(descriptor: int, timeout_s: float | None) -> bool:
-    """Waits until a descriptor (a pidfd, a pipe) is readable or at its end; False after `timeout_s`."""
-    poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
-    end = None if timeout_s is None else time.monotonic() + timeout_s
-    while True:
-        left = None if end is None else max(0.0, end - time.monotonic())
-        if poll.poll(None if left is None else left * 1000):
-            return True
-        if left is not None and left <= 0:
-            return False

@@ -10,16 +10,15 @@ from __future__ import annotations
 import ipaddress
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from pytest_pods.engine.host.programs import get_program
+
 from pytest_pods.engine.deadline import Deadline
 from pytest_pods.engine.errors import CommandError, NetworkError
-from pytest_pods.engine.host.channel import wait_readable
+from pytest_pods.engine.host.pipes import MemoryFile, Pipe
 from pytest_pods.engine.host.process import Process
-from pytest_pods.engine.host.programs import get_program
 from pytest_pods.engine.host.sandbox import Sandbox
 
 SUBNET = ipaddress.IPv4Network("10.86.0.0/16")
@@ -67,9 +66,7 @@ def build_outer_commands(lease: Lease, namespace: Path) -> str:
 def build_inner_commands(lease: Lease) -> str:
     """`ip -batch` input, for the container's namespace, that gives its end an address and a route."""
     return (
-        f"address add {lease.address}/{SUBNET.prefixlen} dev eth0\n"
-        "link set eth0 up\n"
-        f"route add default via {GATEWAY}\n"
+        f"address add {lease.address}/{SUBNET.prefixlen} dev eth0\nlink set eth0 up\nroute add default via {GATEWAY}\n"
     )
 
 
@@ -90,24 +87,22 @@ class Uplink:
                 self._up = self._start()
 
     def _start(self) -> Process:
-        with ExitStack() as stack:
-            ready, ready_end = _pipe(stack)
-            errors, errors_end = _pipe(stack)
+        with Pipe() as ready, Pipe() as errors:
             argv = [str(get_program("slirp4netns")), "--ready-fd=3", f"--mtu={_MTU}", f"--cidr={SUBNET}"]
             argv += ["--netns-type=path", str(self._namespace), _TAP]
             process = self._sandbox.spawn(
                 argv,
                 env={"PATH": os.defpath},
-                descriptors={1: errors_end.number, 2: errors_end.number, 3: ready_end.number},
+                descriptors={1: errors.writing, 2: errors.writing, 3: ready.writing},
                 host_network=True,
             )
-            ready_end.close()
-            errors_end.close()
-            if not wait_readable(ready.number, _PATIENCE_S) or os.read(ready.number, 1) != b"1":
+            ready.close_writing()
+            errors.close_writing()
+            if ready.read_some(timeout_s=_PATIENCE_S, most=1) != b"1":
                 process.kill()
                 raise NetworkError(
                     "the way out of the session could not be set up: slirp4netns did not start",
-                    details=_read_available(errors.number),
+                    details=errors.read_tail(timeout_s=1.0),
                     hint="network='none' works without it; pytest-pods doctor tells more",
                 )
         run_ip(self._sandbox, build_bridge_commands(), doing="joining the way out of the session")
@@ -120,58 +115,21 @@ class Uplink:
         run_ip(self._sandbox, build_inner_commands(lease), doing=f"addressing {namespace}", namespace=namespace)
 
 
-class _End:
-    """One end of a pipe that can be closed early."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self._open = True
-
-    def close(self) -> None:
-        if self._open:
-            self._open = False
-            os.close(self.number)
-
-
-def _pipe(stack: ExitStack) -> tuple[_End, _End]:
-    reading, writing = (_End(number) for number in os.pipe())
-    stack.callback(reading.close)
-    stack.callback(writing.close)
-    return reading, writing
-
-
-def _read_available(descriptor: int) -> str:
-    return os.read(descriptor, 4096).decode(errors="replace") if wait_readable(descriptor, 1.0) else ""
-
-
-@contextmanager
-def _text_file(text: str) -> Iterator[int]:
-    descriptor = os.memfd_create("pytest-pods")
-    try:
-        os.write(descriptor, text.encode())
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
 def run_ip(sandbox: Sandbox, commands: str, *, doing: str, namespace: Path | None = None) -> None:
     """Runs `ip -batch` (iproute2) in the session's, or the given, network namespace. Raises CommandError."""
     argv = [str(get_program("ip")), "-batch", "-"]
     deadline = Deadline.after(_PATIENCE_S)
-    with ExitStack() as stack:
-        errors, errors_end = _pipe(stack)
-        given = stack.enter_context(_text_file(commands))
+    with Pipe() as errors, MemoryFile(commands.encode()) as given:
         process = sandbox.spawn(
             argv,
             env={},
-            descriptors={0: given, 1: errors_end.number, 2: errors_end.number},
+            descriptors={0: given, 1: errors.writing, 2: errors.writing},
             namespaces=[namespace] if namespace else [],
         )
-        errors_end.close()
+        errors.close_writing()
         status = process.wait(deadline.remaining)
         if status != 0:
-            text = _read_available(errors.number)
+            text = errors.read_tail(timeout_s=1.0)
             raise CommandError(
                 f"{doing}: ip failed with status {status}", argv=argv, status=status, stderr=text, details=text
             )

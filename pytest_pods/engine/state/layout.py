@@ -132,6 +132,20 @@ class ContainerLayout:
         return self.directory / "monitor-pidfile"
 
     @property
+    def started_file(self) -> Path:
+        """Its time of change is when the container was started; absent before."""
+        return self.directory / "started"
+
+    @property
+    def paused_file(self) -> Path:
+        return self.directory / "paused"
+
+    @property
+    def fault_file(self) -> Path:
+        """Why a container ended that did not end by itself: its monitor was lost, say."""
+        return self.directory / "fault"
+
+    @property
     def namespaces_dir(self) -> Path:
         return self.directory / "ns"
 
@@ -223,8 +237,9 @@ class SessionLayout:
         return self.directory / "tmp"
 
     @property
-    def names_lock(self) -> Path:
-        return self.directory / "names.lock"
+    def names_dir(self) -> Path:
+        """One file a container name, made with O_EXCL, that contains the container ID."""
+        return self.directory / "names"
 
     @property
     def containers_dir(self) -> Path:

@@ -1,0 +1,230 @@
+"""Engine: opens a store and a session, and offers every verb. No logic: each method is one call of a service."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from pytest_pods.engine.container import Container
+from pytest_pods.engine.services.containers import ContainerService
+from pytest_pods.engine.services.sessions import Session, SweepReport, open_command_line_session, sweep
+from pytest_pods.engine.specs import Command, ContainerSpec, PullPolicy, build_container_spec
+from pytest_pods.engine.state.layout import StoreLayout, build_store_layout
+from pytest_pods.engine.state.sessions import SessionRecord, live_sessions
+
+if TYPE_CHECKING:
+    from pytest_pods.engine.events import Progress
+    from pytest_pods.engine.services.counters import Counters
+    from pytest_pods.engine.services.images import Image, ImageService
+
+DEFAULT_TIMEOUT_S = 60.0
+
+
+class Engine:
+    """A session on a store. Opening costs nothing: the sandbox starts with the first thing that needs it.
+
+    Use it in a `with` statement: at its end everything that the session made is gone. It is gone as well if this
+    process is killed.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        *,
+        insecure_registries: Sequence[str] = (),
+        pull: PullPolicy = PullPolicy.MISSING,
+        timeout: float = DEFAULT_TIMEOUT_S,
+        progress: Progress | None = None,
+    ) -> None:
+        from pytest_pods.engine.services.counters import Counters
+
+        self._session = session
+        self._counters = Counters()
+        self._insecure = tuple(insecure_registries)
+        self._progress = progress
+        self._pull_policy = pull
+        self._timeout = timeout
+        self._images: ImageService | None = None
+        self._containers: ContainerService | None = None
+
+    @classmethod
+    def open(
+        cls,
+        *,
+        root: Path | None = None,
+        insecure_registries: Sequence[str] = (),
+        pull: PullPolicy = PullPolicy.MISSING,
+        timeout: float = DEFAULT_TIMEOUT_S,
+        progress: Progress | None = None,
+    ) -> Self:
+        """A session of its own, which ends with this process at the latest. `root` is the store's directory."""
+        session = Session(build_store_layout(root))
+        return cls(session, insecure_registries=insecure_registries, pull=pull, timeout=timeout, progress=progress)
+
+    @classmethod
+    def open_command_line(
+        cls,
+        *,
+        root: Path | None = None,
+        insecure_registries: Sequence[str] = (),
+        pull: PullPolicy = PullPolicy.MISSING,
+        timeout: float = DEFAULT_TIMEOUT_S,
+        progress: Progress | None = None,
+    ) -> Self:
+        """The user's session for the command line: it lives until its last container is removed."""
+        session = open_command_line_session(build_store_layout(root))
+        return cls(session, insecure_registries=insecure_registries, pull=pull, timeout=timeout, progress=progress)
+
+    @classmethod
+    def attach(cls, session_id: str, *, root: Path | None = None, timeout: float = DEFAULT_TIMEOUT_S) -> Self:
+        """A live session that was kept, or the command line's. Raises SessionNotFoundError."""
+        session = Session(build_store_layout(root), session_id=session_id)
+        session.attach()
+        return cls(session, timeout=timeout)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the session with everything in it; a kept or command-line session is only left.
+
+        Raises CleanupError with every fault of removals that ran in the background.
+        """
+        try:
+            if self._containers is not None:
+                self._containers.finish()
+        finally:
+            self._session.leave()
+
+    def end(self) -> None:
+        """Ends the session with everything in it, also a kept or command-line one."""
+        self._session.end()
+
+    @property
+    def store(self) -> StoreLayout:
+        return self._session.store
+
+    @property
+    def session_id(self) -> str:
+        return self._session.id
+
+    @property
+    def session_record(self) -> SessionRecord:
+        """Starts the session."""
+        return self._session.record
+
+    @property
+    def sandbox_started(self) -> bool:
+        return self._session.started
+
+    @property
+    def counters(self) -> Counters:
+        """How much was done, for summaries."""
+        return self._counters
+
+    def start(self) -> None:
+        """Starts the sandbox now rather than at first need."""
+        self._session.start()
+
+    def keep(self, seconds: float) -> str:
+        """Hands the session to a lease: it outlives this process for `seconds`. Returns its ID."""
+        self._session.listen(lease_s=seconds)
+        return self._session.id
+
+    @property
+    def _image_service(self) -> ImageService:
+        if self._images is None:
+            from pytest_pods.engine.services.images import ImageService
+
+            self._images = ImageService(
+                self._session.store,
+                launcher=self._session.start,
+                insecure_registries=self._insecure,
+                progress=self._progress,
+                counters=self._counters,
+            )
+        return self._images
+
+    @property
+    def _service(self) -> ContainerService:
+        if self._containers is None:
+            self._containers = ContainerService(
+                self._session,
+                images=lambda: self._image_service,
+                counters=self._counters,
+                pull=self._pull_policy,
+                timeout=self._timeout,
+            )
+        return self._containers
+
+    def pull(
+        self,
+        reference: str,
+        *,
+        policy: PullPolicy | None = None,
+        platform: str | None = None,
+        progress: Progress | None = None,
+    ) -> Image:
+        """Brings an image into the store. Raises ImageNotFoundError, RegistryError, ContentError, StorageError."""
+        return self._image_service.pull(
+            reference, policy=policy or PullPolicy.ALWAYS, platform=platform, progress=progress
+        )
+
+    def load(self, path: Path | str) -> list[Image]:
+        """Brings the images of a docker-archive or oci-archive into the store."""
+        return self._image_service.load(Path(path))
+
+    def image(self, reference: str) -> Image:
+        """An image of the store, by reference, digest, ID or the ID's beginning. Raises ImageNotFoundError."""
+        return self._image_service.get(reference)
+
+    def images(self) -> list[Image]:
+        """All images of the store."""
+        return self._image_service.list()
+
+    def remove_image(self, reference: str, *, force: bool = False) -> None:
+        """Removes a reference and, with the last one, the image. Raises ImageNotFoundError, InUseError."""
+        self._image_service.remove(reference, force=force)
+
+    def create(self, image: str, command: Command | None = None, /, **options: Any) -> Container:
+        """A container that is not started; options as of `specs.build_container_spec`."""
+        return self.create_from(build_container_spec(image, command, **options))
+
+    def run(self, image: str, command: Command | None = None, /, **options: Any) -> Container:
+        """A container that is started and, where `wait=` is given, ready."""
+        return self.run_from(build_container_spec(image, command, **options))
+
+    def create_from(self, spec: ContainerSpec) -> Container:
+        return self._service.create(spec)
+
+    def run_from(self, spec: ContainerSpec) -> Container:
+        return self._service.run(spec)
+
+    def container(self, name: str) -> Container:
+        """A container of this session by name, ID or the ID's beginning. Raises ContainerNotFoundError."""
+        return self._service.get(name)
+
+    def containers(self, *, all: bool = True) -> list[Container]:
+        """The session's containers, oldest first; with `all=False` those that run."""
+        return [container for container in self._service.list() if all or container.running]
+
+    def remove_later(self, container: Container) -> None:
+        """Removes a container in the background; faults are raised by `close`."""
+        self._service.remove_later(container.record)
+
+    @staticmethod
+    def sessions(root: Path | None = None) -> list[SessionRecord]:
+        """The live sessions of a store, oldest first."""
+        return live_sessions(build_store_layout(root))
+
+    @staticmethod
+    def sweep(root: Path | None = None) -> SweepReport:
+        """Removes what dead sessions left."""
+        return sweep(build_store_layout(root))

@@ -1,0 +1,329 @@
+"""The handle on one container that tests and the command line hold: reads well, does nothing itself.
+
+Every verb is one call of a service; the handle remembers which container it is about, and nothing that can change.
+"""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from pytest_pods.engine.deadline import Deadline
+from pytest_pods.engine.errors import CommandError, NotFoundError, NotReadyError
+from pytest_pods.engine.records import ContainerRecord, ContainerState, Status
+from pytest_pods.engine.services.execution import ExecRequest, ExecResult
+from pytest_pods.engine.specs import Command, ContainerSpec
+
+if TYPE_CHECKING:
+    import socket
+
+    from pytest_pods.engine.runtime.logs import LogLine, LogPosition, LogWatch
+    from pytest_pods.engine.services.attachment import Attachment
+    from pytest_pods.engine.services.containers import ContainerService, ExitDescriptor
+    from pytest_pods.engine.waiting import Wait
+
+Condition: TypeAlias = Command | Callable[[], object]
+
+_RETRY_S = 0.02
+
+
+class Container:
+    """A container of a session, whatever its state."""
+
+    def __init__(self, record: ContainerRecord, service: ContainerService) -> None:
+        self._record = record
+        self._service = service
+
+    def __repr__(self) -> str:
+        return f"<Container {self.name} {self.short_id} of {self.image}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Container) and other.id == self.id
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    @property
+    def record(self) -> ContainerRecord:
+        """What was written down when it was created."""
+        return self._record
+
+    @property
+    def id(self) -> str:
+        """64 hexadecimal digits."""
+        return self._record.id
+
+    @property
+    def short_id(self) -> str:
+        """The first 12 digits of the ID."""
+        return self._record.id[:12]
+
+    @property
+    def name(self) -> str:
+        return self._record.name
+
+    @property
+    def image(self) -> str:
+        """The reference that was asked for."""
+        return self._record.image
+
+    @property
+    def image_id(self) -> str:
+        """The digest of the image config."""
+        return self._record.image_id
+
+    @property
+    def spec(self) -> ContainerSpec:
+        return self._record.spec
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        return self._record.spec.labels
+
+    @property
+    def ip(self) -> str:
+        """The address on the session's way out; empty with network='none', the host's loopback with network='host'."""
+        return self._record.ip
+
+    @property
+    def created_at(self) -> datetime:
+        return datetime.fromtimestamp(self._record.created, UTC)
+
+    def state(self) -> ContainerState:
+        """All of its state at one moment."""
+        return self._service.state(self._record)
+
+    @property
+    def status(self) -> Status:
+        return self.state().status
+
+    @property
+    def running(self) -> bool:
+        """True while it runs or is paused."""
+        return self.state().running
+
+    @property
+    def exit_code(self) -> int | None:
+        """None before its end; 128+n if signal n ended it."""
+        return self.state().exit_code
+
+    @property
+    def container_pid(self) -> int | None:
+        """Pid of its first process in the session's PID namespace, None if it does not run."""
+        return self.state().container_pid
+
+    @property
+    def started_at(self) -> datetime | None:
+        return self.state().started_at
+
+    @property
+    def finished_at(self) -> datetime | None:
+        return self.state().finished_at
+
+    @property
+    def ports(self) -> Mapping[str, tuple[str, int]]:
+        """Published ports: `"6379/tcp"` → address and port of the host."""
+        return {port.key: (port.host_ip, port.host_port) for port in self._record.ports}
+
+    def address(self, port: int, *, protocol: str = "tcp") -> tuple[str, int]:
+        """Where the test reaches a published port: address and port of the host. Raises NotFoundError."""
+        published = self.ports.get(f"{port}/{protocol}")
+        if published is None:
+            known = ", ".join(self.ports) or "none"
+            raise NotFoundError(
+                f"container {self.name} does not publish port {port}/{protocol} (published: {known})",
+                hint=f"ask for it with ports=[{port}]",
+            )
+        host, number = published
+        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), number
+
+    def url(self, port: int, path: str = "/", *, scheme: str = "http") -> str:
+        """An URL of a published port."""
+        host, number = self.address(port)
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{number}/{path.removeprefix('/')}"
+
+    def connect(self, port: int, *, timeout: float | None = None) -> socket.socket:
+        """A TCP connection to a port inside the container, published or not. Raises OSError as connect(2)."""
+        return self._service.connect(self._record, port, timeout=timeout)
+
+    def listening(self) -> frozenset[int]:
+        """TCP ports with a listener in its network namespace; looked at from outside, so the image needs no tool."""
+        return self._service.listening(self._record)
+
+    def start(self) -> None:
+        """Starts it: after `create`, or again after it ended. Raises WrongStateError if it runs."""
+        self._record = self._service.start(self._record)
+
+    def stop(self, timeout: float | None = None) -> None:
+        """Stop signal, up to `timeout` seconds of grace (the spec's by default), then the kill; no fault if it has ended."""
+        self._service.stop(self._record, timeout=timeout)
+
+    def kill(self, signal: str | int = "KILL") -> None:
+        """Sends a signal to its first process. Raises WrongStateError if it does not run."""
+        self._service.kill(self._record, signal=signal)
+
+    def restart(self, timeout: float | None = None) -> None:
+        """Stops it, if it runs, and starts it again on the same files."""
+        self.stop(timeout)
+        self.start()
+
+    def pause(self) -> None:
+        """Freezes all its processes. Raises WrongStateError, UnsupportedHostError."""
+        self._service.pause(self._record)
+
+    def unpause(self) -> None:
+        self._service.unpause(self._record)
+
+    def remove(self, *, force: bool = True) -> None:
+        """Removes it with all its files; a running one is killed, or with `force=False` refused (WrongStateError)."""
+        self._service.remove(self._record, force=force)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Waits for its end and returns the exit code. Raises DeadlineExceededError."""
+        return self._service.wait(self._record, timeout=timeout)
+
+    def wait_ready(self, wait: Wait | Callable[[Container], object], *, timeout: float | None = None) -> None:
+        """Waits until a condition holds. Raises NotReadyError, ExitedEarlyError."""
+        self._service.wait_ready(self, wait, timeout=timeout)
+
+    def exec(
+        self,
+        command: Command,
+        *,
+        user: str | None = None,
+        workdir: str | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: bytes | str | None = None,
+        timeout: float | None = None,
+        check: bool = False,
+        privileged: bool = False,
+        through_runtime: bool = False,
+    ) -> ExecResult:
+        """Executes a command in it; a text is split as a shell does, but no shell is involved.
+
+        With `check`, an exit code other than 0 raises CommandError. `through_runtime` takes runc's own way. Raises
+        WrongStateError if the container does not run, DeadlineExceededError.
+        """
+        request = ExecRequest(_split(command), user, workdir, env, privileged)
+        given = stdin.encode() if isinstance(stdin, str) else stdin
+        result = self._service.exec(
+            self._record, request, stdin=given, timeout=timeout, through_runtime=through_runtime
+        )
+        return result.check(self.name) if check else result
+
+    def exec_attached(
+        self,
+        command: Command,
+        *,
+        stdin: int | None,
+        stdout: int,
+        stderr: int,
+        tty: bool = False,
+        user: str | None = None,
+        workdir: str | None = None,
+        env: Mapping[str, str] | None = None,
+        privileged: bool = False,
+    ) -> int:
+        """Executes a command on descriptors of the caller and returns its exit code; with `tty` they are one terminal."""
+        request = ExecRequest(_split(command), user, workdir, env, privileged, tty)
+        return self._service.exec_attached(self._record, request, stdin=stdin, stdout=stdout, stderr=stderr)
+
+    def succeed(self, *commands: str) -> str:
+        """Runs each command by `/bin/sh -c`, and returns their output; CommandError if one fails."""
+        return "".join(self.exec(["/bin/sh", "-c", command], check=True).stdout for command in commands)
+
+    def fail(self, *commands: str) -> str:
+        """Runs each command by `/bin/sh -c`, and returns their output; CommandError if one succeeds."""
+        output = []
+        for command in commands:
+            result = self.exec(["/bin/sh", "-c", command])
+            if result.ok:
+                raise CommandError(
+                    f"{command!r} in container {self.name} succeeded; it was expected to fail",
+                    argv=result.argv,
+                    status=0,
+                    stderr=result.stderr,
+                )
+            output.append(result.stdout)
+        return "".join(output)
+
+    def wait_until(self, condition: Condition, *, timeout: float | None = None) -> str:
+        """Repeats a shell command until it succeeds, or a callable until it is true; NotReadyError after `timeout`."""
+        deadline = Deadline.after(self._service.default_timeout if timeout is None else timeout)
+        while True:
+            seen, held = self._try(condition)
+            if held:
+                return seen
+            if deadline.expired:
+                what = condition if isinstance(condition, str) else repr(condition)
+                raise NotReadyError(
+                    f"container {self.name}: {what!r} does not hold after {deadline.elapsed:.1f} s; last seen: {seen}",
+                    condition=what,
+                    waited_s=deadline.elapsed,
+                    last_seen=seen,
+                    log_tail=self.logs(tail=20),
+                )
+            time.sleep(_RETRY_S)
+
+    def _try(self, condition: Condition) -> tuple[str, bool]:
+        if callable(condition):
+            value = condition()
+            return str(value), bool(value)
+        command = ["/bin/sh", "-c", condition] if isinstance(condition, str) else condition
+        result = self.exec(command)
+        return result.stdout if result.ok else f"exit code {result.exit_code}: {result.stderr.strip()}", result.ok
+
+    def logs(
+        self,
+        *,
+        since: LogPosition | None = None,
+        tail: int | None = None,
+        stream: str | None = None,
+        timestamps: bool = False,
+    ) -> str:
+        """Its output so far; `stream` is "stdout" or "stderr", None both in the order they came."""
+        return self._service.logs(self._record, since=since, tail=tail, stream=stream, timestamps=timestamps)
+
+    def log_lines(
+        self, *, follow: bool = False, since: LogPosition | None = None, tail: int | None = None
+    ) -> Iterator[LogLine]:
+        """Its output as lines with time and stream; with `follow`, until it ends."""
+        return self._service.log_lines(self._record, follow=follow, since=since, tail=tail)
+
+    def log_position(self) -> LogPosition:
+        """Where its log ends now: what comes after belongs to whoever asked."""
+        return self._service.log_position(self._record)
+
+    def watch_log(self) -> AbstractContextManager[LogWatch]:
+        """A descriptor that is readable when there is new output; for waits."""
+        return self._service.watch_log(self._record)
+
+    def open_exit_descriptor(self) -> ExitDescriptor | None:
+        """A descriptor that is readable once the container has ended; None if it does not run."""
+        return self._service.open_exit_descriptor(self._record)
+
+    def attach(self, *, stdin: int | None, stdout: int, stderr: int) -> Attachment:
+        """Connects descriptors of the caller with its standard streams; before `start`, nothing is missed."""
+        return self._service.attach(self._record, stdin=stdin, stdout=stdout, stderr=stderr)
+
+    def read(self, path: str) -> bytes:
+        """The content of a file of the container, running or not. Raises NotFoundError."""
+        return self._service.read(self._record, path)
+
+    def write(self, path: str, content: bytes | str, *, mode: int = 0o644) -> None:
+        """Writes a file of the container, replacing what was there; the directory has to exist."""
+        self._service.write(
+            self._record, path, content.encode() if isinstance(content, str) else content, mode=mode
+        )
+
+    def inspect(self) -> dict[str, Any]:
+        """A document in the shape of `docker inspect`."""
+        return self._service.inspect(self._record)
+
+
+def _split(command: Command) -> tuple[str, ...]:
+    return tuple(shlex.split(command)) if isinstance(command, str) else tuple(command)

@@ -1,0 +1,75 @@
+"""Pipes and memory files that are given to a process, closed on every way out."""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+from types import TracebackType
+
+
+class Pipe:
+    """A pipe; leaving the `with` block closes what is still open of it."""
+
+    def __init__(self) -> None:
+        self.reading, self.writing = os.pipe()
+
+    def __enter__(self) -> Pipe:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close_writing()
+        self.close_reading()
+
+    def close_writing(self) -> None:
+        """Once the writer has its copy: only then does the reader see the end."""
+        self.writing = _close(self.writing)
+
+    def close_reading(self) -> None:
+        self.reading = _close(self.reading)
+
+    def read_some(self, *, timeout_s: float, most: int = 8192) -> bytes:
+        """What comes first, empty at the end of the pipe or after `timeout_s`."""
+        return os.read(self.reading, most) if wait_readable(self.reading, timeout_s) else b""
+
+    def read_tail(self, *, timeout_s: float, most: int = 8192) -> str:
+        """All there is until the end, or until `timeout_s` has passed: its last `most` bytes, as text."""
+        end = time.monotonic() + timeout_s
+        content = b""
+        while chunk := self.read_some(timeout_s=max(0.0, end - time.monotonic())):
+            content = (content + chunk)[-most:]
+        return content.decode("utf-8", "replace")
+
+
+def _close(descriptor: int) -> int:
+    if descriptor >= 0:
+        os.close(descriptor)
+    return -1
+
+
+class MemoryFile:
+    """An anonymous file with content, at its beginning; leaving the `with` block closes it."""
+
+    def __init__(self, content: bytes) -> None:
+        self.descriptor = os.memfd_create("pytest-pods")
+        view = memoryview(content)
+        while view:
+            view = view[os.write(self.descriptor, view) :]
+        os.lseek(self.descriptor, 0, os.SEEK_SET)
+
+    def __enter__(self) -> int:
+        return self.descriptor
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        os.close(self.descriptor)
+
+
+def wait_readable(descriptor: int, timeout_s: float | None) -> bool:
+    """Waits until a descriptor (a pidfd, a pipe) is readable or at its end; False after `timeout_s`."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(None if timeout_s is None else timeout_s * 1000))

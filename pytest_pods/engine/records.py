@@ -1,0 +1,123 @@
+"""What is stored of a container, and what is read back about it: plain values and their JSON form."""
+
+from __future__ import annotations
+
+import enum
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime
+from typing import Any, Literal, TypeAlias
+
+from pytest_pods.engine.errors import InvalidDocumentError
+from pytest_pods.engine.specs import BindMount, ContainerSpec, NetworkMode, PortSpec, PullPolicy, TmpfsMount
+
+Status: TypeAlias = Literal["created", "running", "paused", "exited"]
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedPort:
+    """A port of the host that leads into a container."""
+
+    container_port: int
+    protocol: str
+    host_ip: str
+    host_port: int
+    forward: int
+
+    @property
+    def key(self) -> str:
+        """As Docker names it: `6379/tcp`."""
+        return f"{self.container_port}/{self.protocol}"
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerRecord:
+    """What is known of a container when it is created. `created` is seconds since the epoch; `argv` what it executes."""
+
+    id: str
+    name: str
+    session_id: str
+    image: str
+    image_id: str
+    spec: ContainerSpec
+    argv: tuple[str, ...]
+    stop_signal: str
+    hostname: str
+    ip: str
+    ports: tuple[PublishedPort, ...]
+    created: float
+    layers: tuple[str, ...]
+
+    def to_bytes(self) -> bytes:
+        document = asdict(self)
+        document["spec"] = _spec_document(self.spec)
+        return json.dumps(document).encode()
+
+    @classmethod
+    def from_bytes(cls, content: bytes, *, where: object) -> ContainerRecord:
+        """Reads `record.json`; raises InvalidDocumentError."""
+        try:
+            document = json.loads(content)
+            document["spec"] = _parse_spec(document["spec"])
+            document["argv"] = tuple(document["argv"])
+            document["layers"] = tuple(document["layers"])
+            document["ports"] = tuple(PublishedPort(**port) for port in document["ports"])
+            return cls(**document)
+        except (ValueError, TypeError, KeyError) as error:
+            raise InvalidDocumentError(f"the container record {where} cannot be read: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerState:
+    """What holds at one moment. `container_pid` counts in the session's PID namespace; `fault` is set if the container
+    was ended because of a failure of the engine's own parts."""
+
+    status: Status
+    exit_code: int | None = None
+    container_pid: int | None = None
+    monitor_pid: int | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    oom_killed: bool = False
+    fault: str | None = None
+
+    @property
+    def running(self) -> bool:
+        return self.status in ("running", "paused")
+
+
+def _spec_document(spec: ContainerSpec) -> dict[str, Any]:
+    document: dict[str, Any] = {}
+    for field in fields(ContainerSpec):
+        value = getattr(spec, field.name)
+        if field.name == "wait":
+            continue
+        if isinstance(value, enum.Enum):
+            value = value.value
+        elif field.name == "mounts":
+            value = [{"kind": type(mount).__name__, **asdict(mount)} for mount in value]
+        elif field.name == "ports":
+            value = [asdict(port) for port in value]
+        elif isinstance(value, Mapping):
+            value = dict(value)
+        document[field.name] = value
+    return document
+
+
+def _parse_spec(document: dict[str, Any]) -> ContainerSpec:
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in document.items()
+    }
+    values["network"] = NetworkMode(document["network"])
+    values["pull"] = PullPolicy(document["pull"]) if document["pull"] else None
+    values["ports"] = tuple(PortSpec(**port) for port in document["ports"])
+    values["mounts"] = tuple(_parse_mount(dict(mount)) for mount in document["mounts"])
+    return ContainerSpec(**values)
+
+
+def _parse_mount(document: dict[str, Any]) -> BindMount | TmpfsMount:
+    kind = document.pop("kind")
+    if kind == "BindMount":
+        return BindMount(**document)
+    return TmpfsMount(**{**document, "options": tuple(document["options"])})

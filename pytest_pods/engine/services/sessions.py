@@ -1,0 +1,310 @@
+"""A session: its record, its sandbox, its way out; and the sweep of what dead sessions left.
+
+Knows when a sandbox starts and ends; knows nothing of containers beyond their directories.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pytest_pods.engine.host.features import find_user_namespace
+from pytest_pods.engine.runtime.cgroups import SessionCgroups, plan_session_cgroups
+
+from pytest_pods.engine.errors import (
+    CleanupError,
+    PodsError,
+    SandboxLostError,
+    SessionNotFoundError,
+    SystemCallError,
+    UnsupportedHostError,
+    WrongStateError,
+)
+from pytest_pods.engine.host.pipes import Pipe
+from pytest_pods.engine.host.sandbox import Sandbox, SandboxSpec, UserNamespace
+from pytest_pods.engine.ids import new_session_id
+from pytest_pods.engine.network.uplink import Uplink
+from pytest_pods.engine.state import sessions as state
+from pytest_pods.engine.state.layout import SessionLayout, StoreLayout
+from pytest_pods.engine.state.sessions import SessionKind, SessionRecord
+
+COMMAND_LINE_SESSION = "command-line"
+_END_PATIENCE_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class SweepReport:
+    """What a sweep removed: session IDs, and the faults met on the way."""
+
+    removed: tuple[str, ...] = ()
+    faults: tuple[PodsError, ...] = field(default=())
+
+
+class Session:
+    """One session as this process uses it. Thread-safe. Nothing exists on the machine before `start`."""
+
+    def __init__(
+        self, store: StoreLayout, *, session_id: str | None = None, kind: SessionKind = SessionKind.OWNED
+    ) -> None:
+        self.store = store
+        self.id = session_id or new_session_id()
+        self.layout: SessionLayout = store.session(self.id)
+        self._kind = kind
+        self._lock = threading.RLock()
+        self._sandbox: Sandbox | None = None
+        self._record: SessionRecord | None = None
+        self._uplink: Uplink | None = None
+        self._ours = False
+        self._closed = False
+
+    @property
+    def started(self) -> bool:
+        return self._sandbox is not None
+
+    @property
+    def record(self) -> SessionRecord:
+        """The session's record; starts the session."""
+        self.start()
+        assert self._record is not None
+        return self._record
+
+    @property
+    def rootless(self) -> bool:
+        return os.geteuid() != 0
+
+    @property
+    def kept(self) -> bool:
+        return self._record is not None and self._record.kind is not SessionKind.OWNED
+
+    def start(self) -> Sandbox:
+        """The session's sandbox; starts it, after a sweep of dead sessions, if it is not there yet.
+
+        Raises UnsupportedHostError, SandboxLostError if it has ended.
+        """
+        sandbox = self._sandbox
+        if sandbox is not None:
+            if sandbox.lost is not None:
+                raise SandboxLostError(
+                    f"the sandbox of session {self.id} is gone: {sandbox.lost}",
+                    hint="everything that ran in it has ended; open a new session",
+                )
+            return sandbox
+        with self._lock:
+            if self._sandbox is None:
+                if self._closed:
+                    raise WrongStateError(f"session {self.id} is closed already")
+                self._sandbox = self._start()
+                sweep_in(self)
+            return self._sandbox
+
+    def attach(self) -> Sandbox:
+        """Connects to a live kept or command-line session; raises SessionNotFoundError."""
+        with self._lock:
+            if self._sandbox is not None:
+                return self._sandbox
+            try:
+                sandbox = Sandbox.connect(self.layout.control_socket)
+                self._record = state.read_record(self.layout)
+            except (OSError, SandboxLostError, SessionNotFoundError) as error:
+                raise SessionNotFoundError(
+                    f"no live session {self.id}", hint="pytest-pods sessions lists those that there are"
+                ) from error
+            self._sandbox = sandbox
+            return sandbox
+
+    def _start(self) -> Sandbox:
+        user = find_user_namespace() if self.rootless else None
+        failure: UnsupportedHostError | None = None
+        for level in (1, 2):
+            try:
+                return self._start_at(level, user)
+            except UnsupportedHostError as error:
+                failure = failure or error
+        assert failure is not None
+        raise failure
+
+    def _start_at(self, level: int, user: UserNamespace | None) -> Sandbox:
+        cgroups = plan_session_cgroups(self.id, rootless=user is not None)
+        record = SessionRecord(
+            id=self.id,
+            kind=self._kind,
+            created=time.time(),
+            owner_pid=os.getpid(),
+            level=level,
+            rootless=user is not None,
+            single_id=user is not None and user.single_id,
+            cgroup=cgroups.name,
+            cgroups=tuple(str(directory) for directory in cgroups.directories),
+        )
+        layout, lock = state.create_session(self.store, record)
+        try:
+            sandbox = Sandbox.start(
+                SandboxSpec(
+                    lock=lock,
+                    directories=(layout.scratch_dir, layout.directory),
+                    cgroups=tuple(cgroups.directories),
+                    level=level,
+                    user=user,
+                )
+            )
+        finally:
+            os.close(lock)
+        self._record = record
+        self._ours = True
+        return sandbox
+
+    def listen(self, *, lease_s: float = 0) -> None:
+        """Takes this process out as the owner: the session lives on its lease (0: until it is ended) and can be joined."""
+        sandbox = self.start()
+        sandbox.keep(int(lease_s), listen=self.layout.control_socket)
+        if self._kind is SessionKind.OWNED:
+            self._record = state.mark_kept(self.layout, lease_s=lease_s)
+
+    @property
+    def uplink(self) -> Uplink:
+        """The way out, made at first use."""
+        with self._lock:
+            if self._uplink is None:
+                self._uplink = Uplink(self.start(), namespace=Path("/proc/1/ns/net"))
+            return self._uplink
+
+    @property
+    def cgroups(self) -> SessionCgroups:
+        record = self.record
+        return SessionCgroups(record.cgroup, tuple(Path(text) for text in record.cgroups))
+
+    def end(self) -> None:
+        """Ends the session with everything in it and waits until nothing of it is left."""
+        with self._lock:
+            self._closed = True
+            sandbox, self._sandbox = self._sandbox, None
+        if sandbox is None:
+            return
+        sandbox.shutdown()
+        if not self._ours:
+            self._await_janitor()
+
+    def leave(self) -> None:
+        """Ends the session if it is this process's own; a kept or command-line session goes on."""
+        if self.kept:
+            with self._lock:
+                sandbox, self._sandbox = self._sandbox, None
+            if sandbox is not None:
+                sandbox.disconnect()
+        else:
+            self.end()
+
+    def _await_janitor(self) -> None:
+        import fcntl
+
+        # The janitor holds the session's lock until it has removed everything.
+        try:
+            lock = os.open(self.layout.lock_file, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        finally:
+            os.close(lock)
+
+
+def open_command_line_session(store: StoreLayout) -> Session:
+    """The user's session for the command line: joined if it lives, made otherwise. Several command lines may race."""
+    import fcntl
+
+    state.make_private(store.run_root)
+    session = Session(store, session_id=COMMAND_LINE_SESSION, kind=SessionKind.COMMAND_LINE)
+    lock = os.open(store.run_root / "command-line.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            session.attach()
+        except SessionNotFoundError:
+            session._await_janitor() if state.is_live(session.layout) else None
+            _remove_left_overs_of(store, session.layout)
+            session.start()
+            session.listen()
+    finally:
+        os.close(lock)
+    return session
+
+
+def _remove_left_overs_of(store: StoreLayout, layout: SessionLayout) -> None:
+    if layout.directory.exists() or layout.scratch_dir.exists():
+        # A session of another name sweeps what the dead one of the same name left.
+        helper = Session(store)
+        helper.start()
+        helper.end()
+
+
+def sweep(store: StoreLayout) -> SweepReport:
+    """Removes what dead sessions left: `pytest-pods gc`."""
+    left_overs = state.take_left_overs(store)
+    if not left_overs:
+        return SweepReport()
+    for left_over in left_overs:
+        _release(left_over)
+    session = Session(store)
+    try:
+        session._sandbox = session._start()
+        return sweep_in(session)
+    finally:
+        session.end()
+
+
+def sweep_in(session: Session) -> SweepReport:
+    """Removes what dead sessions left, by the sandbox of `session`, which can delete what belongs to subordinate ids."""
+    from pytest_pods.engine.runtime.cgroups import remove_cgroups
+
+    removed, faults = [], []
+    sandbox = session._sandbox
+    assert sandbox is not None
+    for left_over in state.take_left_overs(session.store):
+        try:
+            if left_over.record is not None:
+                remove_cgroups([Path(text) for text in left_over.record.cgroups])
+            remove_trees(sandbox, [left_over.layout.scratch_dir, left_over.layout.directory])
+            removed.append(left_over.layout.session_id)
+        except PodsError as error:
+            faults.append(error)
+        finally:
+            _release(left_over)
+    return SweepReport(tuple(removed), tuple(faults))
+
+
+def _release(left_over: state.LeftOver) -> None:
+    if left_over.lock is not None:
+        os.close(left_over.lock)
+
+
+def remove_trees(sandbox: Sandbox, directories: list[Path]) -> None:
+    """Deletes directories with all that is in them, inside the sandbox; what is not there is no fault."""
+    existing = [str(directory) for directory in directories if os.path.lexists(directory)]
+    if not existing:
+        return
+    with Pipe() as errors:
+        process = sandbox.spawn_helper(["remove", *existing], descriptors={2: errors.writing})
+        errors.close_writing()
+        if process.wait(_END_PATIENCE_S * 10) != 0:
+            raise SystemCallError(
+                f"removing {', '.join(existing)} failed",
+                call="nsenter_helper remove",
+                errno=0,
+                details=errors.read_tail(timeout_s=1.0),
+            )
+
+
+def collect_faults(doing: str, steps: list[Callable[[], None]]) -> None:
+    """Runs all steps in order, past their faults, and raises CleanupError with every one of them."""
+    faults: list[BaseException] = []
+    for step in steps:
+        try:
+            step()
+        except (PodsError, OSError) as error:
+            faults.append(error)
+    if faults:
+        raise CleanupError(f"{doing} met {len(faults)} fault{'s' if len(faults) > 1 else ''}", faults=faults)

@@ -1,0 +1,222 @@
+"""Sessions on the disk: making one under its lock, finding the live ones and the left-overs of dead ones.
+
+A session is live as long as somebody holds the lock on the file in its directory: janitor and init do. Everything that it
+will make outside of its namespaces (directories, cgroups) is written down here before it is made.
+"""
+
+from __future__ import annotations
+
+import enum
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from pytest_pods.engine.errors import (
+    ConflictError,
+    InvalidDocumentError,
+    SessionNotFoundError,
+    StorageError,
+)
+from pytest_pods.engine.state.layout import SessionLayout, StoreLayout
+
+
+class SessionKind(enum.Enum):
+    """`OWNED` ends with the process that made it; `KEPT` with its lease; `COMMAND_LINE` with its last container."""
+
+    OWNED = "owned"
+    KEPT = "kept"
+    COMMAND_LINE = "command-line"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRecord:
+    """`created` and `expires` are seconds since the epoch; `cgroups` are absolute directories on the host."""
+
+    id: str
+    kind: SessionKind
+    created: float
+    owner_pid: int
+    level: int
+    rootless: bool
+    single_id: bool
+    cgroup: str | None
+    cgroups: tuple[str, ...]
+    expires: float | None = None
+
+    def to_bytes(self) -> bytes:
+        return json.dumps({**asdict(self), "kind": self.kind.value}).encode()
+
+    @classmethod
+    def from_bytes(cls, content: bytes, *, where: Path) -> SessionRecord:
+        """Reads `session.json`; raises InvalidDocumentError."""
+        try:
+            document = json.loads(content)
+            return cls(
+                **{
+                    **document,
+                    "kind": SessionKind(document["kind"]),
+                    "cgroups": tuple(document["cgroups"]),
+                }
+            )
+        except (ValueError, TypeError, KeyError) as error:
+            raise InvalidDocumentError(f"the session record {where} cannot be read: {error}") from error
+
+
+@contextmanager
+def sweeping(store: StoreLayout) -> Iterator[None]:
+    """Holds the run root's lock: sessions are made, and judged dead, one at a time. Short; never while deleting."""
+    make_private(store.run_root)
+    make_private(store.sessions_dir)
+    lock = os.open(store.sessions_dir / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
+
+
+def make_private(directory: Path) -> None:
+    """Makes a directory of mode 0700 that is ours; raises StorageError if it is somebody else's."""
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = directory.lstat()
+    except OSError as error:
+        raise StorageError(
+            f"making the directory {directory}: {error.strerror}", hint="choose another place with PYTEST_PODS_ROOT"
+        ) from error
+    if status.st_uid != os.geteuid():
+        raise StorageError(
+            f"{directory} belongs to user id {status.st_uid}, not to you ({os.geteuid()})",
+            hint="choose another place with PYTEST_PODS_ROOT",
+        )
+
+
+def create_session(store: StoreLayout, record: SessionRecord) -> tuple[SessionLayout, int]:
+    """Makes the session's directories and takes its lock: the layout, and the descriptor that holds the lock.
+
+    Raises ConflictError if a live session has the ID already.
+    """
+    layout = store.session(record.id)
+    with sweeping(store):
+        for directory in (store.root, store.scratch_dir):
+            directory.mkdir(mode=0o711, parents=True, exist_ok=True)
+        try:
+            layout.directory.mkdir(mode=0o700)
+        except FileExistsError:
+            raise ConflictError(f"there is a session {record.id} already") from None
+        lock = os.open(layout.lock_file, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    try:
+        write_record(layout, record)
+        layout.scratch_dir.mkdir(mode=0o711)
+        for directory in (layout.containers_dir, layout.names_dir, layout.runtime_root, layout.temporary_dir):
+            directory.mkdir(mode=0o700)
+    except OSError as error:
+        os.close(lock)
+        raise StorageError(f"making the session's directories below {layout.directory}: {error.strerror}") from error
+    return layout, lock
+
+
+def write_record(layout: SessionLayout, record: SessionRecord) -> None:
+    """Replaces `session.json` in one step."""
+    new = layout.record_file.with_suffix(".new")
+    new.write_bytes(record.to_bytes())
+    new.rename(layout.record_file)
+
+
+def read_record(layout: SessionLayout) -> SessionRecord:
+    """Raises SessionNotFoundError if there is none, InvalidDocumentError."""
+    try:
+        content = layout.record_file.read_bytes()
+    except OSError as error:
+        raise SessionNotFoundError(f"no session {layout.session_id}") from error
+    return SessionRecord.from_bytes(content, where=layout.record_file)
+
+
+def mark_kept(layout: SessionLayout, *, lease_s: float) -> SessionRecord:
+    """Writes into the record that the session lives on its lease from now on."""
+    record = replace(read_record(layout), kind=SessionKind.KEPT, expires=time.time() + lease_s)
+    write_record(layout, record)
+    return record
+
+
+def find_lock(layout: SessionLayout) -> int | None:
+    """The descriptor of a dead session's lock, taken; None if somebody holds it, or there is none."""
+    try:
+        lock = os.open(layout.lock_file, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        return None
+    return lock
+
+
+def is_live(layout: SessionLayout) -> bool:
+    """True while somebody holds the session's lock."""
+    if not layout.lock_file.exists():
+        return False
+    lock = find_lock(layout)
+    if lock is None:
+        return layout.lock_file.exists()
+    os.close(lock)
+    return False
+
+
+def live_sessions(store: StoreLayout) -> list[SessionRecord]:
+    """The records of all live sessions, oldest first; one that cannot be read is passed over."""
+    found = []
+    for layout in _session_layouts(store):
+        if is_live(layout):
+            try:
+                found.append(read_record(layout))
+            except (SessionNotFoundError, InvalidDocumentError):
+                continue
+    return sorted(found, key=lambda record: record.created)
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOver:
+    """What a dead session left; `lock` is held by us, or None where there was no lock file."""
+
+    layout: SessionLayout
+    record: SessionRecord | None
+    lock: int | None
+
+
+def take_left_overs(store: StoreLayout) -> list[LeftOver]:
+    """Takes the locks of all dead sessions; whoever has the lock deletes."""
+    if not store.sessions_dir.is_dir() and not store.scratch_dir.is_dir():
+        return []
+    found = []
+    with sweeping(store):
+        layouts = {layout.session_id: layout for layout in _session_layouts(store)}
+        for layout in layouts.values():
+            lock = find_lock(layout)
+            if lock is None and layout.lock_file.exists():
+                continue
+            try:
+                record: SessionRecord | None = read_record(layout)
+            except (SessionNotFoundError, InvalidDocumentError):
+                record = None
+            found.append(LeftOver(layout, record, lock))
+        if store.scratch_dir.is_dir():
+            # After a restart of the machine the run root is empty; the scratch in the store is not.
+            names = {entry.name for entry in os.scandir(store.scratch_dir)} - set(layouts)
+            found += [LeftOver(store.session(name), None, None) for name in sorted(names)]
+    return found
+
+
+def _session_layouts(store: StoreLayout) -> list[SessionLayout]:
+    try:
+        names = sorted(entry.name for entry in os.scandir(store.sessions_dir) if entry.is_dir(follow_symlinks=False))
+    except FileNotFoundError:
+        return []
+    return [store.session(name) for name in names]
