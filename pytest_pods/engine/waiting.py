@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -41,3 +42,51 @@ class Wait(Protocol):
 
     def describe(self) -> str:
         """For messages: `port 6379`, `log line 'ready' (2 times)`."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallableWait:
+    """A condition that is a function of the container: it holds when the function returns something true.
+
+    What the function raises counts as "not yet", since clients of services have exceptions of their own for a refused
+    connection; mistakes in the function itself are raised at once.
+    """
+
+    function: Callable[[Container], object]
+    timeout: float | None = None
+
+    @property
+    def watches_log(self) -> bool:
+        return False
+
+    @property
+    def accepts_exit(self) -> bool:
+        return False
+
+    def interval_s(self, look: int) -> float:
+        return min(0.005 * 1.3**look, 0.1)
+
+    def check(self, container: Container) -> Readiness:
+        try:
+            value = self.function(container)
+        except (NameError, TypeError, AttributeError, ImportError, SyntaxError):
+            raise
+        except Exception as error:
+            return Readiness(False, f"{type(error).__name__}: {error}")
+        return Readiness(bool(value), repr(value))
+
+    def describe(self) -> str:
+        return f"{getattr(self.function, '__qualname__', None) or repr(self.function)}()"
+
+
+def parse_wait(value: object) -> Wait:
+    """A condition as it is, a function of the container as a CallableWait; raises InvalidSpecError."""
+    if isinstance(value, Wait):
+        return value
+    if callable(value):
+        return CallableWait(value)
+    from pytest_pods.engine.errors import InvalidSpecError
+
+    raise InvalidSpecError(
+        f"{value!r} is not a wait", hint="write waits.port(6379) or the like, or a function that takes the container"
+    )
