@@ -190,6 +190,12 @@ class RegistryUnreachableError(RegistryError):
     temporary = True
 
 
+class CertificateError(RegistryUnreachableError):
+    """The registry's certificate is not one that this machine trusts."""
+
+    temporary = False
+
+
 class ContentError(PodsError):
     """Content is not what its description promises."""
 

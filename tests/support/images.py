@@ -38,9 +38,8 @@ from pytest_pods.engine.oci.manifest import (
 from pytest_pods.engine.oci.platforms import host_platform, parse_platform
 
 if TYPE_CHECKING:
-    from pytest_pods.engine.registry.client import RegistryClient
-
     from pytest_pods.engine.oci.reference import Reference
+    from pytest_pods.engine.registry.client import RegistryClient
 
 Kind = Literal["oci", "docker"]
 MTIME_S = 1_600_000_000
@@ -283,9 +282,7 @@ class ImageBuilder:
             "history": [{"created_by": "test"} for _ in ids],
         }
         config = json.dumps(document).encode()
-        media_type, config_type = (
-            (OCI_MANIFEST, OCI_CONFIG) if self.kind == "oci" else (DOCKER_MANIFEST, DOCKER_CONFIG)
-        )
+        media_type, config_type = (OCI_MANIFEST, OCI_CONFIG) if self.kind == "oci" else (DOCKER_MANIFEST, DOCKER_CONFIG)
         manifest = Manifest(
             media_type,
             Descriptor(config_type, Digest.of_bytes(config), len(config)),
