@@ -73,3 +73,13 @@ def wait_readable(descriptor: int, timeout_s: float | None) -> bool:
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
     return bool(poll.poll(None if timeout_s is None else timeout_s * 1000))
+
+
+def enlarge_pipe(descriptor: int, size: int = 1024 * 1024) -> None:
+    """Lets the writer run ahead of the reader; where the user's limit does not allow it the pipe stays as it is."""
+    import fcntl
+
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, size)
+    except OSError:
+        return

@@ -33,17 +33,23 @@ class LayerLayout:
 
     @property
     def record_file(self) -> Path:
-        """diff ID, size, number of entries, and what overlayfs cannot express (an opaque root)."""
+        """diff ID, size and number of entries."""
         return self.directory / "layer.json"
 
     @property
     def entries_file(self) -> Path:
-        """One line an entry, for the check of the store."""
+        """What was unpacked, compressed, one line an entry: for the check of the store."""
         return self.directory / "entries"
 
     @property
     def complete_file(self) -> Path:
+        """Says in which uptime of the machine the layer was written."""
         return self.directory / "complete"
+
+    @property
+    def durable_file(self) -> Path:
+        """Made once all of the layer is known to be on the disk."""
+        return self.directory / "durable"
 
 
 @dataclass(frozen=True, slots=True)

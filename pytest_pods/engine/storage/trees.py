@@ -1,0 +1,42 @@
+"""Removes directory trees of the store, also those whose files belong to subordinate ids."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias
+
+from pytest_pods.engine.host.process import Launcher
+from pytest_pods.engine.storage.child import run_child
+
+LauncherSource: TypeAlias = Callable[[], Launcher]
+"""Gives what starts processes as root of the user namespace; asked only when it is needed, since it may start a sandbox."""
+
+
+def remove_tree(directory: Path, launcher: LauncherSource) -> None:
+    """Removes a directory with all in it; nothing happens if there is none. Raises OSError and StorageError."""
+    if os.geteuid() == 0 or not _has_foreign_files(directory):
+        _remove_own(directory)
+    else:
+        run_child(
+            launcher(), ["remove", str(directory.parent), directory.name], doing=f"removing {directory}"
+        ).expect("removed")
+
+
+def _remove_own(directory: Path) -> None:
+    try:
+        shutil.rmtree(directory)
+    except FileNotFoundError:
+        # Somebody else may be removing it as well.
+        if os.path.lexists(directory):
+            shutil.rmtree(directory)
+
+
+def _has_foreign_files(directory: Path) -> bool:
+    """True if unpacked files may be below: those can belong to anybody, and their directories may be closed to us."""
+    for name in ("diff", "layer"):
+        if (directory / name).exists():
+            return True
+    return False

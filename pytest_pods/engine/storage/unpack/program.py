@@ -1,0 +1,106 @@
+"""The child's entry: takes its root, does one piece of work there, and reports a document of `key value` lines.
+
+    unpack ROOT ENTRIES KIND MOST_BYTES MOST_ENTRIES ZSTD   stream on descriptor 0 → ROOT, list of what is there → ENTRIES
+    verify ROOT ENTRIES                                     compares ROOT with the list
+    remove DIRECTORY NAME                                   removes NAME in DIRECTORY
+
+KIND is rootful or rootless. The report goes to descriptor 1; the exit status is 0 whatever it says, and only an end that
+the program did not foresee gives another.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import zlib
+
+from pytest_pods.engine.storage.unpack.refusal import Refusal
+
+_REPORT = 1
+_STREAM = 0
+
+
+def main() -> None:
+    verb, *arguments = sys.argv[1:]
+    os.umask(0)
+    try:
+        lines = {"unpack": _unpack, "verify": _verify, "remove": _remove}[verb](*arguments)
+    except Refusal as refusal:
+        lines = [f"refused {refusal.kind} {refusal.text}"]
+    except OSError as error:
+        kind = "full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "system"
+        lines = [f"refused {kind} {error.strerror or error}"]
+    except MemoryError:
+        lines = ["refused system out of memory"]
+    _write_all(_REPORT, "".join(f"{' '.join(line.splitlines())}\n" for line in lines).encode("utf-8", "replace"))
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def _enter(root: str) -> None:
+    try:
+        os.chdir(root)
+        os.chroot(".")
+    except PermissionError as error:
+        raise Refusal("host", f"cannot make {root} the root directory: {error.strerror}") from None
+
+
+def _unpack(root: str, entries: str, kind: str, most_bytes: str, most_entries: str, zstd_path: str) -> list[str]:
+    from pytest_pods.engine.storage.unpack import tar, tree
+    from pytest_pods.engine.storage.unpack.stream import Source, load_zstd
+
+    zstd = None
+    if zstd_path != "-":
+        sys.path.append(zstd_path)
+        zstd = load_zstd()
+    # Opened by its path while that still means something.
+    listing_file = os.open(entries, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    _enter(root)
+    os.chown("/", 0, 0)
+    os.chmod("/", 0o755)
+    source = Source(_STREAM, most_bytes=int(most_bytes), zstd=zstd)
+    writer = tree.TreeWriter(source, rootless=kind == "rootless")
+    count = 0
+    for entry in tar.read_entries(source, most_entries=int(most_entries)):
+        writer.write(entry)
+        count += 1
+    source.drain()
+    writer.finish()
+    listing = b"".join(b"%s %s\n" % (line.encode(), b"/".join(parts).hex().encode()) for parts, line in writer.records.items())
+    _write_all(listing_file, zlib.compress(listing, 1))
+    return [
+        f"diff_id sha256:{source.hexdigest()}",
+        f"size {source.size}",
+        f"entries {count}",
+        f"opaque_root {int(writer.opaque_root)}",
+        *(f"note {what} {number}" for what, number in writer.notes.items()),
+    ]
+
+
+def _verify(root: str, entries: str) -> list[str]:
+    from pytest_pods.engine.storage.unpack.check import find_difference
+
+    with open(entries, "rb") as file:
+        listing = file.read()
+    _enter(root)
+    try:
+        difference = find_difference(zlib.decompress(listing))
+    except zlib.error as error:
+        difference = f"its list of entries is corrupt ({error})"
+    return [f"different {difference}" if difference else "same"]
+
+
+def _remove(directory: str, name: str) -> list[str]:
+    from pytest_pods.engine.storage.unpack.tree import remove_tree
+
+    descriptor = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        remove_tree(os.fsencode(name), descriptor)
+    except FileNotFoundError:
+        pass
+    return ["removed"]
