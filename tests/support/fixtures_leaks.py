@@ -1,4 +1,4 @@
-"""Fixtures that look by themselves: after each test nothing of it is left on the host, and after a run nothing of it."""
+"""Fixtures that look by themselves: after each test, and after a run, nothing of it is left on the host."""
 
 from __future__ import annotations
 
