@@ -1,0 +1,268 @@
+"""Where a container's control groups are on this machine, and what is done to a whole group: kill, freeze, remove.
+
+Three layouts exist: v1 (a tree for each controller), v2 (one tree) and hybrid (v1, with a v2 tree beside it). Killing
+and freezing use the v2 tree: it does both atomically, and a process that the v1 freezer holds cannot even be killed.
+"""
+
+from __future__ import annotations
+
+import enum
+import errno
+import os
+import select
+import time
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_pods.engine.deadline import Deadline
+from pytest_pods.engine.errors import DeadlineExceededError, SystemCallError, UnsupportedHostError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+PARENT = "pytest-pods"
+_LONGEST_PAUSE_S = 0.02
+_REMOVAL_PATIENCE_S = 1.0
+
+
+class CgroupVersion(enum.Enum):
+    V1 = "v1"
+    HYBRID = "hybrid"
+    V2 = "v2"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Hierarchy:
+    """One mounted tree. `controllers` is empty for v2; `root` is the group that the mount shows as its top."""
+
+    directory: Path
+    controllers: tuple[str, ...] = ()
+    root: str = "/"
+
+    @property
+    def unified(self) -> bool:
+        return not self.controllers
+
+
+@dataclass(frozen=True, slots=True)
+class CgroupLayout:
+    """The trees of this machine."""
+
+    hierarchies: tuple[Hierarchy, ...]
+
+    @property
+    def version(self) -> CgroupVersion:
+        kinds = {hierarchy.unified for hierarchy in self.hierarchies}
+        if kinds == {True, False}:
+            return CgroupVersion.HYBRID
+        if not kinds:
+            return CgroupVersion.NONE
+        return CgroupVersion.V2 if True in kinds else CgroupVersion.V1
+
+    @property
+    def unified(self) -> Path | None:
+        """Where the v2 tree is mounted."""
+        return next((hierarchy.directory for hierarchy in self.hierarchies if hierarchy.unified), None)
+
+
+@lru_cache(maxsize=1)
+def read_cgroup_layout() -> CgroupLayout:
+    """The layout as this process sees it; a machine does not change it while it runs."""
+    return parse_cgroup_layout(Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape"))
+
+
+def parse_cgroup_layout(mountinfo: str) -> CgroupLayout:
+    """Reads the mounts below /sys/fs/cgroup out of a mountinfo; of several of one tree the first counts."""
+    found: dict[tuple[str, ...], Hierarchy] = {}
+    for line in mountinfo.splitlines():
+        left, separator, right = line.partition(" - ")
+        places, kinds = left.split(" "), right.split(" ")
+        if not separator or len(places) < 6 or len(kinds) < 3 or kinds[0] not in ("cgroup", "cgroup2"):
+            continue
+        if not places[4].startswith("/sys/fs/cgroup"):
+            continue
+        controllers = _controllers(kinds[2]) if kinds[0] == "cgroup" else ()
+        if kinds[0] == "cgroup2" or controllers:
+            found.setdefault(controllers, Hierarchy(Path(_unescape(places[4])), controllers, _unescape(places[3])))
+    return CgroupLayout(tuple(found.values()))
+
+
+def _controllers(options: str) -> tuple[str, ...]:
+    ordinary = {"rw", "ro", "xattr", "clone_children", "noprefix", "cpuset_v2_mode"}
+    names = (option for option in options.split(",") if option not in ordinary)
+    return tuple(sorted(name for name in names if not name.startswith("release_agent=")))
+
+
+def _unescape(text: str) -> str:
+    return text.replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n").replace("\\134", "\\")
+
+
+@dataclass(frozen=True, slots=True)
+class SessionCgroups:
+    """The groups of a session: `name` is what its containers' `cgroupsPath` begins with, None where this user may make no
+    groups; `directories` are its own in every tree."""
+
+    name: str | None
+    directories: tuple[Path, ...]
+
+    @property
+    def unified(self) -> bool:
+        """Whether v2 is all there is: then a container has a cgroup namespace."""
+        return read_cgroup_layout().version is CgroupVersion.V2
+
+    def container_directories(self, container_id: str) -> tuple[Path, ...]:
+        """The directories of a container's groups in every tree."""
+        return tuple(directory / container_id for directory in self.directories)
+
+
+def plan_session_cgroups(session_id: str, *, rootless: bool) -> SessionCgroups:
+    """Which groups a session has on this machine. Makes nothing."""
+    layout = read_cgroup_layout()
+    parent: str | None = ""
+    if rootless:
+        parent = find_delegated_parent(layout, Path("/proc/self/cgroup").read_text("utf-8", "surrogateescape"))
+    if parent is None or layout.version is CgroupVersion.NONE:
+        return SessionCgroups(None, ())
+    name = f"{parent.rstrip('/')}{session_path(session_id)}"
+    return SessionCgroups(name, group_directories(layout, name))
+
+
+def session_path(session_id: str) -> str:
+    """The group of a session; its containers' are below."""
+    return f"/{PARENT}/{session_id}"
+
+
+def group_directories(layout: CgroupLayout, path: str) -> tuple[Path, ...]:
+    """The directories of a group in every tree, whether they exist or not."""
+    return tuple(hierarchy.directory / path.lstrip("/") for hierarchy in layout.hierarchies)
+
+
+def parse_membership(layout: CgroupLayout, text: str) -> tuple[Path, ...]:
+    """The directories of the groups that a process is in, from its /proc/PID/cgroup."""
+    directories = []
+    for line in text.splitlines():
+        _, _, rest = line.partition(":")
+        names, separator, path = rest.partition(":")
+        if not separator:
+            continue
+        controllers = tuple(sorted(filter(None, names.split(","))))
+        for hierarchy in layout.hierarchies:
+            if hierarchy.controllers == controllers:
+                directories.append(_below(hierarchy, path))
+    return tuple(directories)
+
+
+def _below(hierarchy: Hierarchy, path: str) -> Path:
+    if hierarchy.root != "/" and (path == hierarchy.root or path.startswith(f"{hierarchy.root}/")):
+        path = path[len(hierarchy.root) :]
+    return hierarchy.directory / path.lstrip("/")
+
+
+def find_delegated_parent(layout: CgroupLayout, membership: str) -> str | None:
+    """The own group, as a path below the v2 tree, if this user may make groups in it and move processes there."""
+    if layout.version is not CgroupVersion.V2 or layout.unified is None:
+        return None
+    for directory in parse_membership(layout, membership):
+        usable = os.access(directory, os.W_OK | os.X_OK) and os.access(directory / "cgroup.procs", os.W_OK)
+        if usable:
+            return f"/{directory.relative_to(layout.unified)}".replace("/.", "/")
+    return None
+
+
+def _unified_directory(layout: CgroupLayout, path: str, doing: str) -> Path:
+    directory = layout.unified and layout.unified / path.lstrip("/")
+    if not directory or not directory.exists():
+        raise UnsupportedHostError(
+            f"{doing} group {path}: it has no directory in a cgroup v2 tree",
+            hint="mount cgroup2, as systemd does, or run as root where it is mounted",
+        )
+    return directory
+
+
+def kill_group(layout: CgroupLayout, path: str) -> None:
+    """Kills every process of the group, and of those below it, at once; nothing happens if the group is gone.
+
+    Raises UnsupportedHostError where there is no v2 tree.
+    """
+    try:
+        _write(_unified_directory(layout, path, "killing") / "cgroup.kill", "1")
+    except SystemCallError as error:
+        if error.errno not in (errno.ENOENT, errno.ENODEV):
+            raise
+
+
+def set_frozen(layout: CgroupLayout, path: str, *, frozen: bool, deadline: Deadline) -> None:
+    """Stops every process of the group where it is, or lets them go on; returns when that has happened.
+
+    Raises UnsupportedHostError where there is no v2 tree, DeadlineExceededError.
+    """
+    directory = _unified_directory(layout, path, "freezing" if frozen else "thawing")
+    with open(directory / "cgroup.events", encoding="ascii") as events:
+        poll = select.poll()
+        poll.register(events, select.POLLPRI)
+        _write(directory / "cgroup.freeze", "1" if frozen else "0")
+        while f"frozen {int(frozen)}" not in events.read().splitlines():
+            remaining = deadline.remaining
+            if not poll.poll(None if remaining is None else remaining * 1000) and deadline.expired:
+                raise DeadlineExceededError(f"the processes of group {path} do not stop; one may be deep in the kernel")
+            events.seek(0)
+
+
+def is_frozen(layout: CgroupLayout, path: str) -> bool:
+    """Whether the group is frozen; False too where there is no v2 tree or no such group."""
+    if layout.unified is None:
+        return False
+    try:
+        return (layout.unified / path.lstrip("/") / "cgroup.freeze").read_text("ascii").strip() == "1"
+    except OSError:
+        return False
+
+
+def remove_cgroups(directories: Iterable[Path], *, deadline: Deadline | None = None) -> None:
+    """Removes groups with all below them, whose processes have been killed. What is gone is fine.
+
+    The kernel lets go of a group some moments after its last process: EBUSY is tried again until the deadline (1 s),
+    then SystemCallError is raised.
+    """
+    deadline = deadline or Deadline.after(_REMOVAL_PATIENCE_S)
+    for directory in directories:
+        for group in _deepest_first(directory):
+            _remove_group(group, deadline)
+
+
+def _deepest_first(directory: Path) -> Sequence[Path]:
+    return [Path(place) for place, _, _ in os.walk(directory, topdown=False)]
+
+
+def _remove_group(directory: Path, deadline: Deadline) -> None:
+    pause = 0.001
+    while True:
+        try:
+            os.rmdir(directory)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            if error.errno != errno.EBUSY or deadline.expired:
+                raise SystemCallError(
+                    f"removing the group {directory}: {error.strerror}",
+                    call="rmdir",
+                    errno=error.errno or 0,
+                    subject=str(directory),
+                ) from error
+        else:
+            return
+        time.sleep(pause)
+        pause = min(pause * 2, _LONGEST_PAUSE_S)
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        with open(path, "w", encoding="ascii") as file:
+            file.write(text)
+    except OSError as error:
+        raise SystemCallError(
+            f"writing {text} to {path}: {error.strerror}", call="write", errno=error.errno or 0, subject=str(path)
+        ) from error
