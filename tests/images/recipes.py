@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tarfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tests.images.layers import account_entries
@@ -53,10 +53,7 @@ exec "$@"
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """An image: the shared base layer, a layer of packages, and on top a layer of files of our own.
-
-    `packages` may have a `*`-free regular expression of one name as `~expression`, for names with a version in them.
-    """
+    """An image: the shared base layer, a layer of packages, and on top a layer of files of our own."""
 
     name: str
     packages: tuple[str, ...]
@@ -67,9 +64,11 @@ class Recipe:
 
     def with_files(self, files: Mapping[str, Entry]) -> Recipe:
         """A copy with more files in its last layer."""
-        from dataclasses import replace
-
         return replace(self, files={**self.files, **files})
+
+    def with_config(self, **config: Any) -> Recipe:
+        """A copy with fields of the image config replaced."""
+        return replace(self, config={**self.config, **config})
 
 
 def _directory(owner: int, mode: int = 0o755) -> Entry:
@@ -114,7 +113,7 @@ REDIS = Recipe(
 PYTHON = Recipe(
     name="python",
     packages=("python3-minimal", "libpython3-stdlib", "python3-psycopg2", "python3-redis"),
-    files=account_entries([("app", APP_UID, "/app")]),
+    files={**account_entries([("app", APP_UID, "/app")]), "app/": _directory(APP_UID)},
     compile_python=True,
     config={
         "Env": ["PATH=/usr/local/bin:/usr/bin:/bin", "PYTHONUNBUFFERED=1", "LANG=C.UTF-8"],
