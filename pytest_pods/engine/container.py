@@ -21,7 +21,8 @@ from pytest_pods.engine.specs import Command, ContainerSpec
 if TYPE_CHECKING:
     import socket
 
-    from pytest_pods.engine.runtime.logs import LogLine, LogPosition, LogWatch
+    from pytest_pods.engine.host.inotify import Watcher
+    from pytest_pods.engine.runtime.logs import LogLine, LogPosition, LogReader
     from pytest_pods.engine.services.attachment import Attachment
     from pytest_pods.engine.services.containers import ContainerService, ExitDescriptor
     from pytest_pods.engine.waiting import Wait
@@ -298,7 +299,11 @@ class Container:
         """Where its log ends now: what comes after belongs to whoever asked."""
         return self._service.log_position(self._record)
 
-    def watch_log(self) -> AbstractContextManager[LogWatch]:
+    def log_reader(self, *, since: LogPosition | None = None) -> LogReader:
+        """Reads its log bit by bit: each `read()` gives the lines completed since the last."""
+        return self._service.log_reader(self._record, since=since)
+
+    def watch_log(self) -> AbstractContextManager[Watcher]:
         """A descriptor that is readable when there is new output; for waits."""
         return self._service.watch_log(self._record)
 

@@ -216,8 +216,7 @@ class Sandbox:
         pidfd: bool = False,
     ) -> SandboxProcess:
         """Executes `argv[0]`, an absolute path, in the session's namespaces; see `process.Launcher`."""
-        flags = _SpawnFlag.HOST_NETWORK if host_network else _SpawnFlag(0)
-        flags |= (_SpawnFlag.NEW_SESSION if new_session else 0) | (_SpawnFlag.PIDFD if pidfd else 0)
+        flags = _spawn_flags(host_network=host_network, new_session=new_session, pidfd=pidfd)
         message = _build_spawn(argv, env, cwd, flags)
         for cgroup in cgroups:
             message.text(Tag.CGROUP, str(cgroup))
@@ -230,11 +229,12 @@ class Sandbox:
         argv: Sequence[str],
         *,
         descriptors: Mapping[int, int] | None = None,
+        host_network: bool = False,
         new_session: bool = False,
         pidfd: bool = False,
     ) -> SandboxProcess:
         """Executes the native helper's own sealed copy: `enter`, `remove`, `pause`."""
-        flags = _SpawnFlag.HELPER | (_SpawnFlag.NEW_SESSION if new_session else 0) | (_SpawnFlag.PIDFD if pidfd else 0)
+        flags = _SpawnFlag.HELPER | _spawn_flags(host_network=host_network, new_session=new_session, pidfd=pidfd)
         message = _build_spawn(["nsenter_helper", *argv], {}, None, flags)
         return self._spawn(message, descriptors or {}, f"nsenter_helper {argv[0]}")
 
@@ -375,6 +375,18 @@ class Sandbox:
                 f"the sandbox sent {len(received)} descriptors for {subject}", call="recvmsg", errno=errno.EBADMSG
             )
         return received[0]
+
+
+def _spawn_flags(*, host_network: bool, new_session: bool, pidfd: bool) -> _SpawnFlag:
+    wanted = (
+        (host_network, _SpawnFlag.HOST_NETWORK),
+        (new_session, _SpawnFlag.NEW_SESSION),
+        (pidfd, _SpawnFlag.PIDFD),
+    )
+    flags = _SpawnFlag(0)
+    for asked, flag in wanted:
+        flags |= flag if asked else 0
+    return flags
 
 
 def _build_spawn(argv: Sequence[str], env: Mapping[str, str], cwd: Path | None, flags: int) -> Message:

@@ -37,6 +37,11 @@ class Lease:
 
     number: int
 
+    @classmethod
+    def of_address(cls, address: str) -> Lease:
+        """The place that has an address."""
+        return cls(int(ipaddress.IPv4Address(address)) - int(SUBNET.network_address) - _FIRST_LEASE)
+
     @property
     def address(self) -> ipaddress.IPv4Address:
         return SUBNET[_FIRST_LEASE + self.number]

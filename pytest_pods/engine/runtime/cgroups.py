@@ -100,39 +100,10 @@ def _unescape(text: str) -> str:
     return text.replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n").replace("\\134", "\\")
 
 
-@dataclass(frozen=True, slots=True)
-class SessionCgroups:
-    """The groups of a session: `name` is what its containers' `cgroupsPath` begins with, None where this user may make no
-    groups; `directories` are its own in every tree."""
-
-    name: str | None
-    directories: tuple[Path, ...]
-
-    @property
-    def unified(self) -> bool:
-        """Whether v2 is all there is: then a container has a cgroup namespace."""
-        return read_cgroup_layout().version is CgroupVersion.V2
-
-    def container_directories(self, container_id: str) -> tuple[Path, ...]:
-        """The directories of a container's groups in every tree."""
-        return tuple(directory / container_id for directory in self.directories)
-
-
-def plan_session_cgroups(session_id: str, *, rootless: bool) -> SessionCgroups:
-    """Which groups a session has on this machine. Makes nothing."""
-    layout = read_cgroup_layout()
-    parent: str | None = ""
-    if rootless:
-        parent = find_delegated_parent(layout, Path("/proc/self/cgroup").read_text("utf-8", "surrogateescape"))
-    if parent is None or layout.version is CgroupVersion.NONE:
-        return SessionCgroups(None, ())
-    name = f"{parent.rstrip('/')}{session_path(session_id)}"
-    return SessionCgroups(name, group_directories(layout, name))
-
-
 def session_path(session_id: str) -> str:
     """The group of a session; its containers' are below."""
-    return f"/{PARENT}/{session_id}"
+    # Flat, so that nothing at all is left when the session has gone.
+    return f"/{PARENT}-{session_id}"
 
 
 def group_directories(layout: CgroupLayout, path: str) -> tuple[Path, ...]:

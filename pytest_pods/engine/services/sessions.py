@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pytest_pods.engine.host.features import find_user_namespace
-from pytest_pods.engine.runtime.cgroups import SessionCgroups, plan_session_cgroups
 
 from pytest_pods.engine.errors import (
     CleanupError,
@@ -28,9 +27,16 @@ from pytest_pods.engine.host.pipes import Pipe
 from pytest_pods.engine.host.sandbox import Sandbox, SandboxSpec, UserNamespace
 from pytest_pods.engine.ids import new_session_id
 from pytest_pods.engine.network.uplink import Uplink
+from pytest_pods.engine.services.session_cgroups import (
+    SessionCgroups,
+    plan_session_cgroups,
+    read_session_cgroups,
+    remove_left_over_groups,
+)
 from pytest_pods.engine.state import sessions as state
 from pytest_pods.engine.state.layout import SessionLayout, StoreLayout
 from pytest_pods.engine.state.sessions import SessionKind, SessionRecord
+from pytest_pods.engine.state.store import ensure_store
 
 COMMAND_LINE_SESSION = "command-line"
 _END_PATIENCE_S = 30.0
@@ -58,6 +64,7 @@ class Session:
         self._sandbox: Sandbox | None = None
         self._record: SessionRecord | None = None
         self._uplink: Uplink | None = None
+        self._cgroups: SessionCgroups | None = None
         self._ours = False
         self._closed = False
 
@@ -137,7 +144,7 @@ class Session:
             level=level,
             rootless=user is not None,
             single_id=user is not None and user.single_id,
-            cgroup=cgroups.name,
+            cgroup=cgroups.path,
             cgroups=tuple(str(directory) for directory in cgroups.directories),
         )
         layout, lock = state.create_session(self.store, record)
@@ -154,6 +161,7 @@ class Session:
         finally:
             os.close(lock)
         self._record = record
+        self._cgroups = cgroups
         self._ours = True
         return sandbox
 
@@ -174,8 +182,14 @@ class Session:
 
     @property
     def cgroups(self) -> SessionCgroups:
-        record = self.record
-        return SessionCgroups(record.cgroup, tuple(Path(text) for text in record.cgroups))
+        """Where the groups of the session's containers are."""
+        if self._cgroups is None:
+            self._cgroups = read_session_cgroups(self.record.cgroup)
+        return self._cgroups
+
+    def connected(self) -> Sandbox:
+        """The sandbox as it is, also if it has ended; starts one only if there never was one."""
+        return self._sandbox or self.start()
 
     def end(self) -> None:
         """Ends the session with everything in it and waits until nothing of it is left."""
@@ -216,7 +230,7 @@ def open_command_line_session(store: StoreLayout) -> Session:
     """The user's session for the command line: joined if it lives, made otherwise. Several command lines may race."""
     import fcntl
 
-    state.make_private(store.run_root)
+    ensure_store(store)
     session = Session(store, session_id=COMMAND_LINE_SESSION, kind=SessionKind.COMMAND_LINE)
     lock = os.open(store.run_root / "command-line.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -258,15 +272,13 @@ def sweep(store: StoreLayout) -> SweepReport:
 
 def sweep_in(session: Session) -> SweepReport:
     """Removes what dead sessions left, by the sandbox of `session`, which can delete what belongs to subordinate ids."""
-    from pytest_pods.engine.runtime.cgroups import remove_cgroups
-
     removed, faults = [], []
     sandbox = session._sandbox
     assert sandbox is not None
     for left_over in state.take_left_overs(session.store):
         try:
             if left_over.record is not None:
-                remove_cgroups([Path(text) for text in left_over.record.cgroups])
+                remove_left_over_groups([Path(text) for text in left_over.record.cgroups])
             remove_trees(sandbox, [left_over.layout.scratch_dir, left_over.layout.directory])
             removed.append(left_over.layout.session_id)
         except PodsError as error:

@@ -45,7 +45,7 @@ def wait_ready(container: Container, wait: Wait, *, timeout: float) -> None:
             pause_s = min(wait.interval_s(look), deadline.remaining or 0.0)
             poll.poll(pause_s * 1000)
             if log_watch is not None:
-                log_watch.drain()
+                log_watch.forget()
 
 
 def _exited(container: Container, wait: Wait, deadline: Deadline) -> ExitedEarlyError:

@@ -6,13 +6,16 @@ Only names: nothing here makes, reads or removes a file.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pytest_pods.engine.errors import InvalidSettingError
-from pytest_pods.engine.oci.digest import Digest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pytest_pods.engine.oci.digest import Digest
 
 NamespaceKind = Literal["net", "ipc", "uts"]
 
@@ -248,6 +251,11 @@ class SessionLayout:
         return self.directory / "names"
 
     @property
+    def leases_dir(self) -> Path:
+        """One empty file for each place on the way out that is taken."""
+        return self.directory / "leases"
+
+    @property
     def containers_dir(self) -> Path:
         return self.directory / "containers"
 
@@ -305,6 +313,11 @@ class StoreLayout:
         return LayerLayout(self.layers_dir / chain_id.hex)
 
     @property
+    def empty_dir(self) -> Path:
+        """The lower directory of an image without layers: overlayfs wants at least one."""
+        return self.root / "empty"
+
+    @property
     def staging_dir(self) -> Path:
         return self.root / "staging"
 
@@ -324,6 +337,11 @@ class StoreLayout:
         return self.root / "volumes"
 
     @property
+    def filters_dir(self) -> Path:
+        """Compiled seccomp filters, by what they were made from."""
+        return self.root / "filters"
+
+    @property
     def locks_dir(self) -> Path:
         return self.root / "locks"
 
@@ -334,6 +352,11 @@ class StoreLayout:
 
     def layer_lock(self, chain_id: Digest) -> Path:
         return self.locks_dir / f"layer-{chain_id.hex}"
+
+    @property
+    def content_lock(self) -> Path:
+        """Shared: add layers and blobs that no record leads to yet. Exclusive: remove those without a record."""
+        return self.locks_dir / "content"
 
     def pull_lock(self, manifest: Digest) -> Path:
         return self.locks_dir / f"pull-{manifest.hex}"

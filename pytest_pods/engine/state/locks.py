@@ -4,11 +4,12 @@ The order in which locks are taken, so that nobody waits in a circle; whoever ho
 
     1. sweep            one sweep of dead sessions at a time
     2. session          held for a session's whole life
-    3. pull             one per manifest
-    4. layer            one per chain ID; several only lowest layer first
-    5. staging          one per staging place; never waited for
-    6. images           shared to use images, exclusive to change what there is
-    7. names            the container names of one session
+    3. content          shared to add layers and blobs before their record; taken alone, without waiting, to collect
+    4. pull             one per manifest
+    5. images           shared to use images, exclusive to change what there is
+    6. layer            one per chain ID, never two at once
+    7. staging          one per staging place; never waited for
+    8. names            the container names of one session
 
 A lock belongs to the open file: it goes with the process, however that ends. Descriptors are close-on-exec, so that no
 child keeps a lock alive; to hand one over on purpose, `hold` gives the descriptor.
@@ -18,14 +19,15 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_pods.engine.errors import DeadlineExceededError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
     from pytest_pods.engine.deadline import Deadline
 
 _INTERVAL_S = 0.02

@@ -23,6 +23,7 @@ from pytest_pods.engine.errors import (
     StorageError,
 )
 from pytest_pods.engine.state.layout import SessionLayout, StoreLayout
+from pytest_pods.engine.state.store import ensure_store
 
 
 class SessionKind(enum.Enum):
@@ -70,30 +71,13 @@ class SessionRecord:
 @contextmanager
 def sweeping(store: StoreLayout) -> Iterator[None]:
     """Holds the run root's lock: sessions are made, and judged dead, one at a time. Short; never while deleting."""
-    make_private(store.run_root)
-    make_private(store.sessions_dir)
+    ensure_store(store)
     lock = os.open(store.sessions_dir / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
     finally:
         os.close(lock)
-
-
-def make_private(directory: Path) -> None:
-    """Makes a directory of mode 0700 that is ours; raises StorageError if it is somebody else's."""
-    try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        status = directory.lstat()
-    except OSError as error:
-        raise StorageError(
-            f"making the directory {directory}: {error.strerror}", hint="choose another place with PYTEST_PODS_ROOT"
-        ) from error
-    if status.st_uid != os.geteuid():
-        raise StorageError(
-            f"{directory} belongs to user id {status.st_uid}, not to you ({os.geteuid()})",
-            hint="choose another place with PYTEST_PODS_ROOT",
-        )
 
 
 def create_session(store: StoreLayout, record: SessionRecord) -> tuple[SessionLayout, int]:
@@ -103,8 +87,6 @@ def create_session(store: StoreLayout, record: SessionRecord) -> tuple[SessionLa
     """
     layout = store.session(record.id)
     with sweeping(store):
-        for directory in (store.root, store.scratch_dir):
-            directory.mkdir(mode=0o711, parents=True, exist_ok=True)
         try:
             layout.directory.mkdir(mode=0o700)
         except FileExistsError:
@@ -114,7 +96,7 @@ def create_session(store: StoreLayout, record: SessionRecord) -> tuple[SessionLa
     try:
         write_record(layout, record)
         layout.scratch_dir.mkdir(mode=0o711)
-        for directory in (layout.containers_dir, layout.names_dir, layout.runtime_root, layout.temporary_dir):
+        for directory in (layout.containers_dir, layout.names_dir, layout.leases_dir, layout.runtime_root, layout.temporary_dir):
             directory.mkdir(mode=0o700)
     except OSError as error:
         os.close(lock)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pytest_pods.engine.errors import StorageError, UnsupportedVersionError
 from pytest_pods.engine.state.atomic import find_bytes, storage_errors, write_atomically
 from pytest_pods.engine.state.layout import VERSION, StoreLayout
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _OCI_LAYOUT = b'{"imageLayoutVersion":"1.0.0"}\n'
 _EMPTY_INDEX = b'{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}\n'
@@ -50,6 +53,7 @@ def _directories(layout: StoreLayout) -> tuple[Path, ...]:
         layout.blobs_dir / "sha512",
         layout.images_dir,
         layout.layers_dir,
+        layout.empty_dir,
         layout.staging_dir,
         layout.scratch_dir,
         layout.volumes_dir,

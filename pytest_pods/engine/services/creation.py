@@ -1,0 +1,304 @@
+"""Making a container: its files, its root, its namespaces, its monitor. Ends with a container that waits to be started.
+
+The order is chosen so that whoever looks in between, or after a kill, sees a container without a monitor, which can be
+removed; and so that the way out is plugged while runc, which takes longest, creates.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import stat
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_pods.engine.deadline import Deadline
+from pytest_pods.engine.errors import (
+    InvalidSpecError,
+    OCIRuntimeError,
+    PodsError,
+    SystemCallError,
+)
+from pytest_pods.engine.host.channel import SandboxProcess
+from pytest_pods.engine.host.pipes import Pipe
+from pytest_pods.engine.host.programs import get_program
+from pytest_pods.engine.host.sandbox import NamespaceKind, Sandbox
+from pytest_pods.engine.network.uplink import Lease
+from pytest_pods.engine.oci.runtime_spec import ResourceLimit, RuntimeConfiguration
+from pytest_pods.engine.records import ContainerRecord
+from pytest_pods.engine.runtime import conmon
+from pytest_pods.engine.runtime.bundle import (
+    BundleRequest,
+    EtcFiles,
+    NamespacePaths,
+    build_runtime_configuration,
+)
+from pytest_pods.engine.runtime.capabilities import parse_capability_mask
+from pytest_pods.engine.runtime.command_lookup import explain_failure
+from pytest_pods.engine.runtime.users import MOST_FILE_BYTES, resolve_user
+from pytest_pods.engine.services.etc_files import build_etc_texts
+from pytest_pods.engine.services.root_mounts import mount_overlay
+from pytest_pods.engine.specs import BindMount, NetworkMode
+from pytest_pods.engine.storage.overlay import build_overlay_plan
+
+if TYPE_CHECKING:
+    from pytest_pods.engine.oci.image_config import ImageConfig
+    from pytest_pods.engine.services.images import Image
+    from pytest_pods.engine.services.sessions import Session
+    from pytest_pods.engine.state.layout import ContainerLayout
+
+_CREATE_PATIENCE_S = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class HostFacts:
+    """What creations need to know of the machine and the sandbox; the same for all of a session."""
+
+    capabilities: frozenset[str]
+    architecture: str
+    limits: tuple[ResourceLimit, ...]
+    hosts: str
+    resolv_conf: str
+    runtime: Path
+    conmon: Path
+
+
+def read_host_facts(sandbox: Sandbox) -> HostFacts:
+    """Raises MissingProgramError."""
+    return HostFacts(
+        capabilities=_read_capabilities(sandbox),
+        architecture=os.uname().machine,
+        limits=tuple(
+            ResourceLimit(f"RLIMIT_{name}", *resource.getrlimit(getattr(resource, f"RLIMIT_{name}")))
+            for name in ("NOFILE", "NPROC")
+        ),
+        hosts=_read_host_text("/etc/hosts"),
+        resolv_conf=_read_host_text("/etc/resolv.conf"),
+        runtime=get_program("runc"),
+        conmon=get_program("conmon"),
+    )
+
+
+def _read_capabilities(sandbox: Sandbox) -> frozenset[str]:
+    # init's own set is the most that it can hand on.
+    for line in read_in_sandbox(sandbox, "/proc/1/status").decode().splitlines():
+        if line.startswith("CapEff:"):
+            return parse_capability_mask(int(line.split()[1], 16))
+    return frozenset()
+
+
+def _read_host_text(path: str) -> str:
+    try:
+        return Path(path).read_text("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def read_in_sandbox(sandbox: Sandbox, path: str, *, root: Path | None = None, most: int = MOST_FILE_BYTES) -> bytes:
+    """The first `most` bytes of a file, in the session's mount namespace or below `root` there. Raises SystemCallError."""
+    descriptor = sandbox.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC, root=root)
+    with open(descriptor, "rb", closefd=True) as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return b""
+        return file.read(most)
+
+
+class Creation:
+    """One container on its way from a record to a monitor."""
+
+    def __init__(self, session: Session, record: ContainerRecord, *, facts: HostFacts) -> None:
+        self._session = session
+        self._sandbox = session.start()
+        self._record = record
+        self._spec = record.spec
+        self._layout: ContainerLayout = session.layout.container(record.id)
+        self._facts = facts
+
+    def make_files(self) -> None:
+        """The directories, the record and the files of /etc."""
+        layout = self._layout
+        layout.directory.mkdir(mode=0o711)
+        for directory in (
+            layout.bundle_dir,
+            layout.exit_dir,
+            layout.namespaces_dir,
+            layout.merged_dir,
+            layout.files_dir,
+        ):
+            directory.mkdir(mode=0o711)
+        layout.scratch_dir.mkdir(mode=0o711)
+        layout.upper_dir.mkdir(mode=0o755)
+        layout.work_dir.mkdir(mode=0o711)
+        layout.record_file.write_bytes(self._record.to_bytes())
+        texts = build_etc_texts(
+            mode=self._spec.network,
+            ip=self._record.ip,
+            hostname=self._record.hostname,
+            name=self._record.name,
+            host_hosts=self._facts.hosts,
+            host_resolv_conf=self._facts.resolv_conf,
+        )
+        layout.hosts_file.write_text(texts.hosts)
+        layout.hostname_file.write_text(texts.hostname)
+        layout.resolv_file.write_text(texts.resolv_conf)
+
+    def check_mounts(self) -> None:
+        """Raises InvalidSpecError for a bind mount whose source is not there."""
+        for mount in self._spec.mounts:
+            if isinstance(mount, BindMount) and not os.path.exists(mount.source):
+                raise InvalidSpecError(
+                    f"mount of {mount.source} at {mount.target}: the source does not exist",
+                    hint="create it first; the engine makes no directories on the host",
+                )
+
+    def mount_root(self, image: Image) -> None:
+        """Mounts the overlay of the image's layers and the container's upper directory."""
+        plan = build_overlay_plan(
+            lower=image.diff_dirs,
+            upper=self._layout.upper_dir,
+            work=self._layout.work_dir,
+            user_xattrs=self._session.rootless,
+        )
+        mount_overlay(self._sandbox, plan, layout=self._layout)
+
+    def pin_namespaces(self) -> None:
+        """Makes the container's own network namespace, with loopback up."""
+        if self._spec.network is not NetworkMode.HOST:
+            self._sandbox.pin(self._layout.namespaces_dir, NamespaceKind.NETWORK)
+
+    def write_configuration(self, image: ImageConfig) -> RuntimeConfiguration:
+        """Writes config.json. Raises InvalidSpecError for a user that the image does not know."""
+        layout, spec = self._layout, self._spec
+        passwd, group = (self._read_image_file(path) for path in ("/etc/passwd", "/etc/group"))
+        configuration = build_runtime_configuration(
+            BundleRequest(
+                spec=spec,
+                image=image,
+                rootfs=layout.merged_dir,
+                user=resolve_user(spec.user or image.user, passwd=passwd, group=group, where=self._record.image),
+                hostname=self._record.hostname,
+                available_capabilities=self._facts.capabilities,
+                architecture=self._facts.architecture,
+                namespaces=NamespacePaths(
+                    network=None if spec.network is NetworkMode.HOST else layout.namespace("net")
+                ),
+                etc=EtcFiles(layout.hosts_file, layout.hostname_file, layout.resolv_file),
+                cgroups_path=self._session.cgroups.container(self._record.id),
+                cgroup_namespace=self._session.cgroups.unified,
+                own_limits=self._facts.limits,
+                rootless=self._session.rootless,
+                single_id=self._session.record.single_id,
+            )
+        )
+        layout.config_file.write_bytes(configuration.to_bytes())
+        return configuration
+
+    def _read_image_file(self, path: str) -> bytes:
+        try:
+            return read_in_sandbox(self._sandbox, path, root=self._layout.merged_dir)
+        except SystemCallError:
+            # An image need not have users.
+            return b""
+
+    def plug_in_background(self, lease: Lease | None) -> Callable[[], None]:
+        """Starts joining the way out; the answer waits for it and raises what went wrong."""
+        if lease is None:
+            return lambda: None
+        faults: list[BaseException] = []
+
+        def plug() -> None:
+            try:
+                self._session.uplink.plug(lease, namespace=self._layout.namespace("net"))
+            except BaseException as error:
+                faults.append(error)
+
+        thread = threading.Thread(target=plug, name="pytest-pods plug", daemon=True)
+        thread.start()
+
+        def finish() -> None:
+            thread.join()
+            if faults:
+                raise faults[0]
+
+        return finish
+
+    def start_monitor(self, configuration: RuntimeConfiguration) -> SandboxProcess:
+        """Starts conmon, which has runc create the container; returns when that has happened.
+
+        Raises CommandNotFoundError, CommandNotExecutableError, OCIRuntimeError.
+        """
+        layout = self._layout
+        request = conmon.MonitorRequest(
+            container_id=self._record.id,
+            conmon=self._facts.conmon,
+            runtime=self._facts.runtime,
+            runtime_root=self._session.layout.runtime_root,
+            runtime_log=layout.runtime_log_file,
+            bundle=layout.bundle_dir,
+            pid_file=layout.pid_file,
+            log=layout.log_file,
+            exit_dir=layout.exit_dir,
+            temporary_directory=self._session.layout.temporary_dir,
+            terminal=self._spec.tty,
+            stdin=self._spec.interactive,
+        )
+        with ExitStack() as stack:
+            sync = stack.enter_context(Pipe())
+            errors = stack.enter_context(Pipe())
+            monitor = self._sandbox.spawn(
+                conmon.build_create_argv(request),
+                env=conmon.build_environment(request),
+                cwd=layout.bundle_dir,
+                descriptors={1: errors.writing, 2: errors.writing, conmon.SYNC_DESCRIPTOR: sync.writing},
+                host_network=self._spec.network is NetworkMode.HOST,
+            )
+            sync.close_writing()
+            errors.close_writing()
+            line = _read_line(sync, Deadline.after(_CREATE_PATIENCE_S))
+            message = conmon.parse_sync_message(line, subject=f"container {self._record.name}")
+            if message.container_pid is None:
+                said = message.failure or errors.read_tail(timeout_s=1.0)
+                raise self._explain(configuration, said)
+        layout.monitor_pid_file.write_text(str(monitor.pid))
+        return monitor
+
+    def _explain(self, configuration: RuntimeConfiguration, said: str) -> OCIRuntimeError:
+        from pytest_pods.engine.runtime.runc import read_log_message
+
+        try:
+            said = read_log_message(self._layout.runtime_log_file.read_bytes()) or said
+        except OSError:
+            pass
+        return explain_failure(
+            command=configuration.process.args[0],
+            environment=dict(configuration.process.env),
+            working_directory=configuration.process.cwd,
+            lookup=self._find_mode,
+            subject=f"container {self._record.name} ({self._record.image})",
+            message=said,
+        )
+
+    def _find_mode(self, path: str) -> int | None:
+        try:
+            descriptor = self._sandbox.open(path, os.O_PATH | os.O_CLOEXEC, root=self._layout.merged_dir)
+        except PodsError:
+            return None
+        try:
+            return os.fstat(descriptor).st_mode
+        finally:
+            os.close(descriptor)
+
+
+def _read_line(pipe: Pipe, deadline: Deadline) -> bytes:
+    content = b""
+    while b"\n" not in content and not deadline.expired:
+        chunk = pipe.read_some(timeout_s=deadline.remaining or 0.0)
+        if not chunk:
+            break
+        content += chunk
+    return content.partition(b"\n")[0]
+

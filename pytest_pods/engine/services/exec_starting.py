@@ -1,0 +1,146 @@
+"""Starting a command in a running container, the fast way through the native helper or runc's own way."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_pods.engine.errors import SystemCallError, WrongStateError
+from pytest_pods.engine.host.pipes import MemoryFile
+from pytest_pods.engine.oci.runtime_configuration_reading import parse_runtime_configuration
+from pytest_pods.engine.runtime import enter, exec_process, runc
+from pytest_pods.engine.runtime.users import ResolvedUser, resolve_user
+from pytest_pods.engine.services.creation import HostFacts, read_in_sandbox
+from pytest_pods.engine.specs import NetworkMode
+
+if TYPE_CHECKING:
+    from pytest_pods.engine.host.channel import SandboxProcess
+    from pytest_pods.engine.oci.runtime_spec import ProcessConfiguration, RuntimeConfiguration
+    from pytest_pods.engine.records import ContainerRecord, ContainerState
+    from pytest_pods.engine.services.execution import ExecRequest, Starter
+    from pytest_pods.engine.services.sessions import Session
+
+
+class ExecService:
+    """Executions in the containers of one session."""
+
+    def __init__(
+        self, session: Session, *, facts: HostFacts, state: Callable[[ContainerRecord], ContainerState]
+    ) -> None:
+        self._session = session
+        self._facts = facts
+        self._state = state
+        self._own_groups: str | None = None
+        self._configurations: dict[str, RuntimeConfiguration] = {}
+
+    def find_starter(self, record: ContainerRecord, request: ExecRequest, *, through_runtime: bool) -> Starter:
+        """What starts the command once it is given descriptors. Raises WrongStateError, InvalidSpecError."""
+        state = self._state(record)
+        if state.status != "running" or state.container_pid is None:
+            raise WrongStateError(
+                f"container {record.name} does not run (it is {state.status})",
+                hint="start it first" if state.status != "paused" else "unpause it first",
+            )
+        configuration = self._configuration(record)
+        process = self._build_process(record, request, configuration, state.container_pid)
+        seccomp = None if request.privileged else self._seccomp(configuration)
+        if through_runtime or (seccomp is None and configuration.linux.seccomp is not None and not request.privileged):
+            return functools.partial(self._start_through_runtime, record, process)
+        return functools.partial(
+            self._start_helper, record, configuration, process, state.container_pid, seccomp
+        )
+
+    def _configuration(self, record: ContainerRecord) -> RuntimeConfiguration:
+        found = self._configurations.get(record.id)
+        if found is None:
+            path = self._session.layout.container(record.id).config_file
+            found = parse_runtime_configuration(path.read_bytes(), where=str(path))
+            self._configurations[record.id] = found
+        return found
+
+    def _build_process(
+        self, record: ContainerRecord, request: ExecRequest, configuration: RuntimeConfiguration, pid: int
+    ) -> ProcessConfiguration:
+        user = None if request.user is None else self._resolve_user(record, request.user, pid)
+        return exec_process.build_exec_process(
+            configuration,
+            exec_process.ExecRequest(
+                command=request.argv,
+                user=user,
+                workdir=request.workdir,
+                env=request.env or {},
+                terminal=request.tty,
+                privileged=request.privileged,
+            ),
+            available_capabilities=self._facts.capabilities,
+            single_id=self._session.record.single_id,
+        )
+
+    def _resolve_user(self, record: ContainerRecord, user: str, pid: int) -> ResolvedUser:
+        texts = []
+        for path in ("/etc/passwd", "/etc/group"):
+            try:
+                texts.append(read_in_sandbox(self._session.start(), path, root=_root(pid)))
+            except SystemCallError:
+                texts.append(b"")
+        return resolve_user(user, passwd=texts[0], group=texts[1], where=f"container {record.name}")
+
+    def _seccomp(self, configuration: RuntimeConfiguration) -> bytes | None:
+        if configuration.linux.seccomp is None:
+            return None
+        from pytest_pods.engine.runtime.seccomp_filter import ensure_filter
+
+        return ensure_filter(configuration.linux.seccomp, directory=self._session.store.filters_dir)
+
+    def _start_helper(
+        self,
+        record: ContainerRecord,
+        configuration: RuntimeConfiguration,
+        process: ProcessConfiguration,
+        pid: int,
+        seccomp: bytes | None,
+        descriptors: Mapping[int, int],
+    ) -> SandboxProcess:
+        sandbox = self._session.start()
+        if self._own_groups is None:
+            self._own_groups = read_in_sandbox(sandbox, "/proc/1/cgroup").decode()
+        groups = self._session.cgroups.find_exec_groups(
+            member=read_in_sandbox(sandbox, f"/proc/{pid}/cgroup").decode(), outside=self._own_groups
+        )
+        orders = enter.build_enter_orders(
+            configuration, process, container_pid=pid, cgroups=groups, seccomp=seccomp
+        )
+        with MemoryFile(orders) as given:
+            return sandbox.spawn_helper(
+                ["enter"],
+                descriptors={**descriptors, enter.ORDERS_DESCRIPTOR: given},
+                host_network=record.spec.network is NetworkMode.HOST,
+                new_session=process.terminal,
+                pidfd=True,
+            )
+
+    def _start_through_runtime(
+        self, record: ContainerRecord, process: ProcessConfiguration, descriptors: Mapping[int, int]
+    ) -> SandboxProcess:
+        runtime = runc.Runtime(self._facts.runtime, self._session.layout.runtime_root)
+        layout = self._session.layout.container(record.id)
+        layout.exec_dir.mkdir(exist_ok=True)
+        process_file = layout.exec_session(os.urandom(8).hex())
+        process_file.write_text(json.dumps(process.to_document()))
+        # The file stays until the container goes: runc reads it at a moment that nobody tells.
+        return self._session.start().spawn(
+            runc.build_exec_argv(runtime, record.id, process_file=process_file),
+            env={"PATH": os.defpath},
+            descriptors=descriptors,
+            host_network=record.spec.network is NetworkMode.HOST,
+            pidfd=True,
+        )
+
+
+def _root(pid: int) -> Path:
+    return Path(f"/proc/{pid}/root")
+

@@ -1,0 +1,115 @@
+"""The control groups of a session: where its containers' groups go on this machine, and whether there are any."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_pods.engine.deadline import Deadline
+from pytest_pods.engine.errors import SystemCallError, UnsupportedHostError
+from pytest_pods.engine.runtime import cgroups
+
+_REMOVE_PATIENCE_S = 5.0
+_FREEZE_PATIENCE_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class SessionCgroups:
+    """`path` is the session's group below each tree's top; None where an ordinary user has no delegated group: the
+    containers then stay in the group that the session was started from."""
+
+    layout: cgroups.CgroupLayout
+    path: str | None
+
+    @property
+    def directories(self) -> tuple[Path, ...]:
+        """The session's group in every tree, whether it is there or not."""
+        return () if self.path is None else cgroups.group_directories(self.layout, self.path)
+
+    @property
+    def unified(self) -> bool:
+        """Whether there is nothing but cgroup v2."""
+        return self.layout.version is cgroups.CgroupVersion.V2
+
+    def container(self, container_id: str) -> str | None:
+        """A container's group, as its runtime configuration names it."""
+        return None if self.path is None else f"{self.path}/{container_id}"
+
+    def remove_container(self, container_id: str) -> None:
+        """Removes a container's group, whose processes have ended, from every tree."""
+        path = self.container(container_id)
+        if path is not None:
+            deadline = Deadline.after(_REMOVE_PATIENCE_S)
+            cgroups.remove_cgroups(cgroups.group_directories(self.layout, path), deadline=deadline)
+
+    def set_frozen(self, container_id: str, *, frozen: bool) -> None:
+        """Stops or continues all processes of a container. Raises UnsupportedHostError where it has no group."""
+        path = self.container(container_id)
+        if path is None:
+            raise UnsupportedHostError(
+                "the container's processes are in no group of their own, so they cannot be paused",
+                hint="pausing without root needs a delegated cgroup v2; pytest-pods doctor tells more",
+            )
+        cgroups.set_frozen(self.layout, path, frozen=frozen, deadline=Deadline.after(_FREEZE_PATIENCE_S))
+
+    def find_exec_groups(self, *, member: str, outside: str) -> tuple[Path, ...]:
+        """The groups that an executed command has to join: those of the container's process (`member`, the text of its
+        /proc/PID/cgroup) that are not the sandbox's own (`outside`)."""
+        own = set(cgroups.parse_membership(self.layout, outside))
+        return tuple(path for path in cgroups.parse_membership(self.layout, member) if path not in own)
+
+
+def plan_session_cgroups(session_id: str, *, rootless: bool) -> SessionCgroups:
+    """Where the groups of a new session go. Makes nothing."""
+    layout = cgroups.read_cgroup_layout()
+    if layout.version is cgroups.CgroupVersion.NONE:
+        return SessionCgroups(layout, None)
+    if not rootless:
+        return SessionCgroups(layout, cgroups.session_path(session_id))
+    parent = cgroups.find_delegated_parent(layout, Path("/proc/self/cgroup").read_text())
+    if parent is None:
+        return SessionCgroups(layout, None)
+    return SessionCgroups(layout, f"{parent.rstrip('/')}{cgroups.session_path(session_id)}")
+
+
+def read_session_cgroups(path: str | None) -> SessionCgroups:
+    """The groups of a session that is there."""
+    return SessionCgroups(cgroups.read_cgroup_layout(), path)
+
+
+def remove_left_over_groups(directories: list[Path]) -> None:
+    """Kills what is in the groups of a dead session, thaws it first where a v1 freezer holds it, and removes them."""
+    for directory in directories:
+        for place, _, names in os.walk(directory, topdown=False):
+            if "freezer.state" in names:
+                _write(Path(place, "freezer.state"), "THAWED")
+            if "cgroup.freeze" in names:
+                _write(Path(place, "cgroup.freeze"), "0")
+        if (directory / "cgroup.kill").exists():
+            _write(directory / "cgroup.kill", "1")
+        else:
+            _kill_members(directory)
+    cgroups.remove_cgroups(directories, deadline=Deadline.after(_REMOVE_PATIENCE_S))
+
+
+def _kill_members(directory: Path) -> None:
+    for place, _, names in os.walk(directory):
+        if "cgroup.procs" not in names:
+            continue
+        for pid in Path(place, "cgroup.procs").read_text().split():
+            try:
+                os.kill(int(pid), 9)
+            except ProcessLookupError:
+                continue
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise SystemCallError(
+            f"writing {text} to {path}: {error.strerror}", call="write", errno=error.errno or 0, subject=str(path)
+        ) from error
