@@ -61,14 +61,12 @@ class Reference:
 
     def familiar(self) -> str:
         """The shortest text that means the same, for people: `redis:7`."""
-        name = self.name
         if self.registry == DEFAULT_REGISTRY:
-            name = self.repository
-            short = name.removeprefix(_OFFICIAL)
-            # `library/a/b` is no official image: without the prefix it would be read as another repository.
-            if "/" not in short:
-                name = short
-        return name + self._suffix()
+            for name in (self.repository.removeprefix(_OFFICIAL), self.repository):
+                # `library/a/b` and `localhost/a` mean something else without what was left out.
+                if _split_name(name, name) == (self.registry, self.repository):
+                    return name + self._suffix()
+        return str(self)
 
     def _suffix(self) -> str:
         tag = f":{self.tag}" if self.tag is not None else ""
