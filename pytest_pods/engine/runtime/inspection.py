@@ -1,0 +1,160 @@
+"""The document that `docker inspect` users expect, from what is known of a container. Pure.
+
+Docker has more keys; those that are here mean what they mean there.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from pytest_pods.engine.specs import BindMount, MountSpec, NetworkMode, TmpfsMount
+
+if TYPE_CHECKING:
+    from pytest_pods.engine.oci.runtime_spec import RuntimeConfiguration
+    from pytest_pods.engine.records import ContainerRecord, ContainerState
+    from pytest_pods.engine.specs import ContainerSpec
+    from pytest_pods.engine.state.layout import ContainerLayout
+
+_NEVER = "0001-01-01T00:00:00Z"
+
+
+def build_inspection(
+    record: ContainerRecord,
+    state: ContainerState,
+    layout: ContainerLayout,
+    configuration: RuntimeConfiguration | None = None,
+) -> dict[str, Any]:
+    """One container's document. Without its `configuration` the environment, user and working directory are those that
+    were asked for, not those that the image added."""
+    return {
+        "Id": record.id,
+        "Name": record.name,
+        "Created": _moment(datetime.fromtimestamp(record.created, UTC)),
+        "Path": record.argv[0] if record.argv else "",
+        "Args": list(record.argv[1:]),
+        "State": _build_state(state),
+        "Image": record.image_id,
+        "ImageName": record.image,
+        "HostnamePath": str(layout.hostname_file),
+        "HostsPath": str(layout.hosts_file),
+        "ResolvConfPath": str(layout.resolv_file),
+        "LogPath": str(layout.log_file),
+        "OCIConfigPath": str(layout.config_file),
+        "Driver": "overlay",
+        "GraphDriver": {
+            "Name": "overlay",
+            "Data": {
+                "MergedDir": str(layout.merged_dir),
+                "UpperDir": str(layout.upper_dir),
+                "WorkDir": str(layout.work_dir),
+            },
+        },
+        "Mounts": [_build_mount(mount) for mount in record.spec.mounts],
+        "Config": _build_config(record, configuration),
+        "HostConfig": _build_host_config(record),
+        "NetworkSettings": _build_network(record),
+        "Session": record.session_id,
+    }
+
+
+def _moment(value: datetime | None) -> str:
+    if value is None:
+        return _NEVER
+    return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _build_state(state: ContainerState) -> dict[str, Any]:
+    return {
+        "Status": state.status,
+        "Running": state.running,
+        "Paused": state.status == "paused",
+        "Restarting": False,
+        "OOMKilled": state.oom_killed,
+        "Dead": False,
+        "Pid": state.container_pid or 0,
+        "ConmonPid": state.monitor_pid or 0,
+        "ExitCode": state.exit_code or 0,
+        "Error": state.fault or "",
+        "StartedAt": _moment(state.started_at),
+        "FinishedAt": _moment(state.finished_at),
+    }
+
+
+def _build_mount(mount: MountSpec) -> dict[str, Any]:
+    if isinstance(mount, TmpfsMount):
+        return {"Type": "tmpfs", "Source": "", "Destination": mount.target, "Mode": "", "RW": "ro" not in mount.options}
+    return {
+        "Type": "bind",
+        "Source": mount.source,
+        "Destination": mount.target,
+        "Mode": "ro" if mount.read_only else "",
+        "RW": not mount.read_only,
+        "Propagation": "rprivate",
+    }
+
+
+def _build_config(record: ContainerRecord, configuration: RuntimeConfiguration | None) -> dict[str, Any]:
+    spec = record.spec
+    process = configuration.process if configuration is not None else None
+    environment = process.env if process is not None else tuple(spec.env.items())
+    return {
+        "Hostname": record.hostname,
+        "User": spec.user or "",
+        "Tty": spec.tty,
+        "OpenStdin": spec.interactive,
+        "Env": [f"{name}={value}" for name, value in environment],
+        "Cmd": None if spec.command is None else list(spec.command),
+        "Entrypoint": None if spec.entrypoint is None else list(spec.entrypoint),
+        "Image": record.image,
+        "WorkingDir": process.cwd if process is not None else (spec.workdir or ""),
+        "Labels": dict(spec.labels),
+        "StopSignal": record.stop_signal,
+        "StopTimeout": spec.stop_timeout,
+        "ExposedPorts": {port.key: {} for port in record.ports},
+    }
+
+
+def _build_host_config(record: ContainerRecord) -> dict[str, Any]:
+    spec = record.spec
+    return {
+        "Binds": [
+            f"{mount.source}:{mount.target}:{'ro' if mount.read_only else 'rw'}"
+            for mount in spec.mounts
+            if isinstance(mount, BindMount)
+        ],
+        "Tmpfs": {
+            mount.target: ",".join(_tmpfs_options(mount)) for mount in spec.mounts if isinstance(mount, TmpfsMount)
+        },
+        "NetworkMode": spec.network.value,
+        "PortBindings": _build_ports(record),
+        "AutoRemove": spec.remove,
+        "CapAdd": list(spec.cap_add),
+        "CapDrop": list(spec.cap_drop),
+        "Privileged": spec.privileged,
+        "ReadonlyRootfs": spec.read_only,
+        "SecurityOpt": _security_options(spec),
+        "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
+    }
+
+
+def _tmpfs_options(mount: TmpfsMount) -> list[str]:
+    size = [f"size={mount.size}"] if mount.size is not None else []
+    return [*mount.options, f"mode={mount.mode:o}", *size]
+
+
+def _security_options(spec: ContainerSpec) -> list[str]:
+    options = ["no-new-privileges"] if spec.no_new_privileges else []
+    return options if spec.seccomp and not spec.privileged else [*options, "seccomp=unconfined"]
+
+
+def _build_ports(record: ContainerRecord) -> dict[str, list[dict[str, str]]]:
+    ports: dict[str, list[dict[str, str]]] = {}
+    for port in record.ports:
+        ports.setdefault(port.key, []).append({"HostIp": port.host_ip, "HostPort": str(port.host_port)})
+    return ports
+
+
+def _build_network(record: ContainerRecord) -> dict[str, Any]:
+    ip = record.ip if record.spec.network is NetworkMode.PRIVATE else ""
+    return {"IPAddress": ip, "Ports": _build_ports(record)}
