@@ -1,0 +1,135 @@
+"""Containers for pytest: a complete engine without a daemon, which leaves nothing behind.
+
+The public names. They are imported when they are first asked for: pytest loads this package in every run.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pytest_pods import waits
+    from pytest_pods.engine.api import Engine
+    from pytest_pods.engine.container import Container
+    from pytest_pods.engine.errors import (
+        AuthenticationError,
+        CleanupError,
+        CommandError,
+        CommandNotExecutableError,
+        CommandNotFoundError,
+        ConflictError,
+        ContainerNotFoundError,
+        ContentError,
+        DeadlineExceededError,
+        ExitedEarlyError,
+        HostError,
+        ImageNotFoundError,
+        InvalidInputError,
+        InvalidMarkerError,
+        InvalidSpecError,
+        MissingProgramError,
+        NameInUseError,
+        NetworkError,
+        NotFoundError,
+        NotReadyError,
+        OCIRuntimeError,
+        PodsError,
+        PortInUseError,
+        RegistryError,
+        RegistryUnreachableError,
+        SandboxLostError,
+        SessionNotFoundError,
+        StorageError,
+        UnsupportedHostError,
+        WrongStateError,
+    )
+    from pytest_pods.engine.records import ContainerState
+    from pytest_pods.engine.services.execution import ExecResult
+    from pytest_pods.engine.services.images import Image
+    from pytest_pods.engine.specs import BindMount, ContainerSpec, NetworkMode, PortSpec, PullPolicy, TmpfsMount
+    from pytest_pods.engine.waiting import Readiness, Wait
+    from pytest_pods.fixtures.containers import RunContainer
+    from pytest_pods.fixtures.declared import container_fixture
+
+__all__ = [
+    "AuthenticationError",
+    "BindMount",
+    "CleanupError",
+    "CommandError",
+    "CommandNotExecutableError",
+    "CommandNotFoundError",
+    "ConflictError",
+    "Container",
+    "ContainerNotFoundError",
+    "ContainerSpec",
+    "ContainerState",
+    "ContentError",
+    "DeadlineExceededError",
+    "Engine",
+    "ExecResult",
+    "ExitedEarlyError",
+    "HostError",
+    "Image",
+    "ImageNotFoundError",
+    "InvalidInputError",
+    "InvalidMarkerError",
+    "InvalidSpecError",
+    "MissingProgramError",
+    "NameInUseError",
+    "NetworkError",
+    "NetworkMode",
+    "NotFoundError",
+    "NotReadyError",
+    "OCIRuntimeError",
+    "PodsError",
+    "PortInUseError",
+    "PortSpec",
+    "PullPolicy",
+    "Readiness",
+    "RegistryError",
+    "RegistryUnreachableError",
+    "RunContainer",
+    "SandboxLostError",
+    "SessionNotFoundError",
+    "StorageError",
+    "TmpfsMount",
+    "UnsupportedHostError",
+    "Wait",
+    "WrongStateError",
+    "container_fixture",
+    "waits",
+]
+
+_HOMES = {
+    "BindMount": "engine.specs",
+    "Container": "engine.container",
+    "ContainerSpec": "engine.specs",
+    "ContainerState": "engine.records",
+    "Engine": "engine.api",
+    "ExecResult": "engine.services.execution",
+    "Image": "engine.services.images",
+    "NetworkMode": "engine.specs",
+    "PortSpec": "engine.specs",
+    "PullPolicy": "engine.specs",
+    "Readiness": "engine.waiting",
+    "RunContainer": "fixtures.containers",
+    "TmpfsMount": "engine.specs",
+    "Wait": "engine.waiting",
+    "container_fixture": "fixtures.declared",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    if name == "waits":
+        return import_module(f"{__name__}.waits")
+    home = _HOMES.get(name) or "engine.errors"
+    value = globals()[name] = getattr(import_module(f"{__name__}.{home}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

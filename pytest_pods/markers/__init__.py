@@ -1,0 +1,1 @@
+"""Marks: their definitions, and how they become specifications."""

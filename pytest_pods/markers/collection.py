@@ -1,0 +1,52 @@
+"""What happens to marks while tests are collected: wrong ones become errors, tests that reach the engine get `pods`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from pytest_pods.markers.definitions import CONTAINER, PODS, find_mark
+
+if TYPE_CHECKING:
+    from pytest_pods.engine.errors import PodsError
+
+ENGINE_FIXTURE: Final = "_pods_owner"
+"""Every way to the engine goes through this fixture, whatever people name, or override, on the way to it."""
+
+
+def mark_engine_tests(items: list[pytest.Item]) -> None:
+    """Puts `pods` on every test whose fixtures lead to the engine, directly or through others."""
+    mark = getattr(pytest.mark, PODS)
+    for item in items:
+        if ENGINE_FIXTURE in getattr(item, "fixturenames", ()):
+            item.add_marker(mark)
+
+
+def refuse_wrong_marks(items: list[pytest.Item]) -> None:
+    """Reports each test with a wrong mark as an error of collection, and takes it out; the others stay."""
+    wrong = [(item, error) for item in items if (error := _find_mistake(item)) is not None]
+    if not wrong:
+        return
+    refused = {id(item) for item, _ in wrong}
+    items[:] = [item for item in items if id(item) not in refused]
+    for item, error in wrong:
+        # A text, not an object: xdist uses it as a key, and drops a second one that is equal.
+        text = f"{item.nodeid}: {type(error).__name__}: {error}"
+        report = pytest.CollectReport(nodeid=item.nodeid, outcome="failed", longrepr=text, result=[])
+        item.ihook.pytest_collectreport(report=report)
+
+
+def _find_mistake(item: pytest.Item) -> PodsError | None:
+    mark = find_mark(item, CONTAINER)
+    if mark is None:
+        return None
+    # Here and not above: a suite without such marks does not pay for the engine's modules.
+    from pytest_pods.engine.errors import InvalidMarkerError
+    from pytest_pods.markers.parsing import parse_container_mark
+
+    try:
+        parse_container_mark(mark)
+    except InvalidMarkerError as error:
+        return error
+    return None

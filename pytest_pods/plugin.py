@@ -1,0 +1,129 @@
+"""The hooks that pytest calls; each delegates. Works with pytest 7.4 and later.
+
+It is loaded in every run of pytest, also where no test uses a container: it imports nothing of the engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_pods import settings as pods_settings
+from pytest_pods.fixtures.containers import container, run_container
+from pytest_pods.fixtures.session import OWNER, SETTINGS, _pods_owner, find_owner, pods, skip_if_missing
+from pytest_pods.markers.collection import mark_engine_tests, refuse_wrong_marks
+from pytest_pods.markers.definitions import LINES
+
+if TYPE_CHECKING:
+    from pytest_pods.report.outcome import Outcome
+
+__all__ = ["_pods_owner", "container", "pods", "run_container"]
+
+_OUTCOMES: pytest.StashKey[list[Outcome]] = pytest.StashKey()
+_WORKER_OUTPUT = "pytest_pods"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    pods_settings.add_options(parser)
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    from pytest_pods import hookspecs
+
+    pluginmanager.add_hookspecs(hookspecs)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for line in LINES:
+        config.addinivalue_line("markers", line)
+    try:
+        config.stash[SETTINGS] = pods_settings.read_settings(config)
+    except Exception as error:
+        from pytest_pods.engine.errors import InvalidSettingError
+
+        if isinstance(error, InvalidSettingError):
+            raise pytest.UsageError(f"pytest-pods: {error}") from error
+        raise
+    config.stash[_OUTCOMES] = []
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # First, so that -m sees the marks, and wrong marks are found in tests that -k leaves out.
+    refuse_wrong_marks(items)
+    mark_engine_tests(items)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    owner = find_owner(item.config)
+    if owner is not None:
+        owner.begin_test(item.nodeid, fixtures=getattr(item, "fixturenames", ()))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    try:
+        return (yield)
+    except Exception as error:
+        if find_owner(item.config) is not None:
+            skip_if_missing(item.config, error)
+        raise
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    owner = find_owner(item.config)
+    if owner is not None and report.failed:
+        report.sections.extend((section.title, section.text) for section in owner.fail_test())
+    return report
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    # Last, so that pytest has torn down all fixtures, also after Ctrl-C; xdist takes the worker's output after this.
+    outcome = _close(session.config)
+    if outcome is None:
+        return
+    worker_output: dict[str, object] | None = getattr(session.config, "workeroutput", None)
+    if worker_output is not None:
+        worker_output[_WORKER_OUTPUT] = outcome.to_text()
+    elif outcome.faults and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: object) -> None:
+    output = getattr(node, "workeroutput", None) or {}
+    if _WORKER_OUTPUT in output:
+        from pytest_pods.report.outcome import Outcome
+
+        config: pytest.Config = getattr(node, "config")  # noqa: B009
+        config.stash[_OUTCOMES].append(Outcome.from_text(output[_WORKER_OUTPUT]))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    outcomes = config.stash[_OUTCOMES]
+    if outcomes:
+        from pytest_pods.report.outcome import merge_outcomes
+        from pytest_pods.report.terminal import write_summary
+
+        write_summary(terminalreporter, merge_outcomes(outcomes), config.stash[SETTINGS])
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    # Where there was no end of the session: an internal error, or pytest used as a library.
+    _close(config)
+
+
+def _close(config: pytest.Config) -> Outcome | None:
+    owner = config.stash.get(OWNER, None)
+    if owner is None:
+        return None
+    del config.stash[OWNER]
+    outcome = owner.close()
+    config.stash[_OUTCOMES].append(outcome)
+    return outcome

@@ -1,0 +1,57 @@
+"""What a process of the run did with containers, as plain values that xdist can carry to the controller."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class KeptContainer:
+    """A container that outlives the run; `until` is seconds since the epoch."""
+
+    name: str
+    image: str
+    nodeid: str
+    status: str
+    session_id: str
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Counts and lists for the summary. `left` names containers that nobody removed before the session did; `faults`
+    are those of the tear-down, each a text."""
+
+    containers: int = 0
+    images_pulled: int = 0
+    kept: tuple[KeptContainer, ...] = ()
+    left: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
+
+    def to_text(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_text(cls, text: str) -> Outcome:
+        document = json.loads(text)
+        return cls(
+            containers=document["containers"],
+            images_pulled=document["images_pulled"],
+            kept=tuple(KeptContainer(**kept) for kept in document["kept"]),
+            left=tuple(document["left"]),
+            faults=tuple(document["faults"]),
+        )
+
+
+def merge_outcomes(outcomes: Iterable[Outcome]) -> Outcome:
+    """The sum, over the workers of a run."""
+    all_of_them = list(outcomes)
+    return Outcome(
+        containers=sum(one.containers for one in all_of_them),
+        images_pulled=sum(one.images_pulled for one in all_of_them),
+        kept=tuple(kept for one in all_of_them for kept in one.kept),
+        left=tuple(name for one in all_of_them for name in one.left),
+        faults=tuple(fault for one in all_of_them for fault in one.faults),
+    )

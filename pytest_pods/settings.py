@@ -1,0 +1,214 @@
+"""What can be set, and where: argument > command line > environment > ini file > default, as one frozen value.
+
+Owns the names of all settings, their options of pytest, and the reading of their texts; the command line without pytest
+uses it as well. It is imported in suites that use no container, so it imports nothing of the engine at load.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
+
+if TYPE_CHECKING:
+    import pytest
+
+    from pytest_pods.engine.specs import PullPolicy
+
+Pull = Literal["missing", "always", "newer", "never"]
+Keep = Literal["never", "failed", "always"]
+Missing = Literal["fail", "skip"]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings; the defaults are what holds where nothing is set. Times are seconds.
+
+    `root`: the store, None for the user's usual one; `keep`: which containers outlive the run, for `keep_for`;
+    `missing`: what happens to a test that needs something which the machine cannot do.
+    """
+
+    root: Path | None = None
+    pull: Pull = "missing"
+    timeout: float = 60.0
+    keep: Keep = "never"
+    keep_for: float = 3600.0
+    missing: Missing = "fail"
+    insecure_registries: tuple[str, ...] = ()
+
+    @property
+    def pull_policy(self) -> PullPolicy:
+        """`pull` as the engine takes it."""
+        from pytest_pods.engine.specs import PullPolicy
+
+        return PullPolicy(self.pull)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One place that settings come from; `label` says, for messages, how a setting is written there."""
+
+    label: Callable[[str], str]
+    values: Mapping[str, object]
+    base: Path | None = None
+
+
+def option_name(setting: str) -> str:
+    """`keep_for` → `--pods-keep-for`."""
+    return f"--pods-{'insecure-registry' if setting == 'insecure_registries' else setting.replace('_', '-')}"
+
+
+def option_destination(setting: str) -> str:
+    """The attribute that pytest stores the option in."""
+    return f"pods_{setting}"
+
+
+def variable_name(setting: str) -> str:
+    """`keep_for` → `PYTEST_PODS_KEEP_FOR`."""
+    return f"PYTEST_PODS_{setting.upper()}"
+
+
+def ini_name(setting: str) -> str:
+    """`keep_for` → `pods_keep_for`."""
+    return f"pods_{setting}"
+
+
+def setting_names() -> tuple[str, ...]:
+    return tuple(field.name for field in fields(Settings))
+
+
+def load_settings(
+    *,
+    arguments: Mapping[str, object] | None = None,
+    options: Mapping[str, object] | None = None,
+    environment: Mapping[str, str] | None = None,
+    ini: Mapping[str, object] | None = None,
+    ini_directory: Path | None = None,
+) -> Settings:
+    """The settings from all places; values that are None count as not given. Raises InvalidSettingError.
+
+    `arguments`, `options` and `ini` are keyed by a setting's name, `environment` (this process's unless given) by
+    variable. A relative root counts from the working directory, in an ini file from `ini_directory`.
+    """
+    environment = os.environ if environment is None else environment
+    variables = {name: environment.get(variable_name(name)) or None for name in setting_names()}
+    sources = (
+        Source(str, arguments or {}),
+        Source(option_name, options or {}),
+        Source(variable_name, variables),
+        Source(ini_name, ini or {}, base=ini_directory),
+    )
+    return build_settings(sources)
+
+
+def build_settings(sources: tuple[Source, ...]) -> Settings:
+    """Each setting from the first source that has it; raises InvalidSettingError that names setting and source."""
+    chosen: dict[str, Any] = {}
+    for name in setting_names():
+        for source in sources:
+            value = source.values.get(name)
+            if value is not None:
+                chosen[name] = _PARSERS[name](value, _Place(source.label(name), source.base))
+                break
+    return Settings(**chosen)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    label: str
+    base: Path | None
+
+    def refuse(self, value: object, wanted: str) -> NoReturn:
+        from pytest_pods.engine.errors import InvalidSettingError
+
+        raise InvalidSettingError(f"{self.label}={value}: it has to be {wanted}")
+
+
+def _choice(*allowed: str) -> Callable[[object, _Place], str]:
+    def parse(value: object, place: _Place) -> str:
+        if value not in allowed:
+            place.refuse(value, f"{', '.join(allowed[:-1])} or {allowed[-1]}")
+        return str(value)
+
+    return parse
+
+
+_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_LONGEST_S = 1e7
+
+
+def _seconds(value: object, place: _Place) -> float:
+    text = str(value).strip()
+    number, unit = (text[:-1], text[-1]) if text[-1:] in _UNITS and text else (text, "")
+    try:
+        seconds = float(number) * _UNITS[unit]
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds <= _LONGEST_S:
+        place.refuse(value, "a time such as 90, 90s, 15m or 2h")
+    return seconds
+
+
+def _path(value: object, place: _Place) -> Path:
+    path = Path(str(value)).expanduser()
+    if not path.is_absolute() and place.label.startswith("PYTEST_PODS_"):
+        # It is inherited by processes with other working directories.
+        place.refuse(value, "an absolute path")
+    return (place.base or Path.cwd()) / path
+
+
+def _hosts(value: object, place: _Place) -> tuple[str, ...]:
+    items = value.replace(",", " ").split() if isinstance(value, str) else value
+    if not isinstance(items, list | tuple) or not all(isinstance(item, str) and item.strip() for item in items):
+        place.refuse(value, "a list of registries such as registry.test:5000")
+    return tuple(item.strip() for item in items)
+
+
+_PARSERS: dict[str, Callable[[Any, _Place], object]] = {
+    "root": _path,
+    "pull": _choice("missing", "always", "newer", "never"),
+    "timeout": _seconds,
+    "keep": _choice("never", "failed", "always"),
+    "keep_for": _seconds,
+    "missing": _choice("fail", "skip"),
+    "insecure_registries": _hosts,
+}
+
+
+_KEEP_DESCRIPTION = "keep containers for a look after the run: those of failed tests, or all (without a value: all)"
+_DESCRIPTIONS: dict[str, tuple[str, str]] = {
+    "keep": ("failed|always", _KEEP_DESCRIPTION),
+    "keep_for": ("TIME", "how long kept containers live, such as 90s, 15m or 2h (default: 1h)"),
+    "pull": ("WHEN", "ask the registry for an image: missing (default), always, newer or never"),
+    "timeout": ("TIME", "for a container to get ready, where it does not say itself (default: 60s)"),
+    "root": ("DIR", "the store of images (default: the user's)"),
+    "missing": ("fail|skip", "tests that need what this machine cannot do fail (default) or are skipped"),
+    "insecure_registries": ("HOST[:PORT]", "a registry to speak to without TLS or without its check; can be repeated"),
+}
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Offers every setting as an option of pytest and as a line of its ini file."""
+    group = parser.getgroup("pods", "containers (pytest-pods)")
+    for name, (metavar, description) in _DESCRIPTIONS.items():
+        extra: dict[str, Any] = {}
+        if name == "keep":
+            extra = {"nargs": "?", "const": "always"}
+        elif name == "insecure_registries":
+            extra = {"action": "append"}
+        group.addoption(
+            option_name(name), dest=option_destination(name), default=None, metavar=metavar, help=description, **extra
+        )
+        kind: Literal["linelist", "string"] = "linelist" if name == "insecure_registries" else "string"
+        parser.addini(ini_name(name), f"{option_name(name)}: {description}", type=kind, default=None)
+
+
+def read_settings(config: pytest.Config) -> Settings:
+    """The settings of a pytest run; raises InvalidSettingError."""
+    return load_settings(
+        options={name: config.getoption(option_destination(name)) for name in setting_names()},
+        ini={name: config.getini(ini_name(name)) for name in setting_names()},
+        ini_directory=config.inipath.parent if config.inipath else None,
+    )
