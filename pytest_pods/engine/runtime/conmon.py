@@ -84,6 +84,8 @@ def build_create_argv(request: MonitorRequest) -> list[str]:
     argv += ["--persist-dir", str(request.persist_dir)] if request.persist_dir is not None else []
     argv += ["--terminal"] if request.terminal else []
     argv += ["--stdin"] if request.stdin else []
+    # Otherwise the first client that detaches takes the terminal's input with it, for every later one as well.
+    argv += ["--leave-stdin-open"] if request.terminal and request.stdin else []
     return argv
 
 
