@@ -14,7 +14,7 @@ E: Final = "pytest_pods.engine"
 IMPORT_HOMES: Final[dict[str, tuple[str, ...]]] = {
     "subprocess": (f"{E}.host",),
     "multiprocessing": (),
-    "ctypes": (f"{E}.host", f"{E}.runtime.seccomp"),
+    "ctypes": (f"{E}.host", f"{E}.runtime.seccomp_filter"),
     "requests": (f"{E}.registry",),
     "urllib3": (f"{E}.registry",),
     "tenacity": (f"{E}.registry", f"{E}.services"),
@@ -31,8 +31,15 @@ IMPORT_HOMES: Final[dict[str, tuple[str, ...]]] = {
 # Name → where it may be used.
 USE_HOMES: Final[dict[str, tuple[str, ...]]] = {
     "print": ("pytest_pods.cli", "pytest_pods.report"),
-    "os.environ": ("pytest_pods.settings", "pytest_pods.cli"),
-    "os.getenv": ("pytest_pods.settings", "pytest_pods.cli"),
+    # Besides the settings: where things lie (XDG directories, PATH, credential files), which other programs share.
+    "os.environ": (
+        "pytest_pods.settings",
+        "pytest_pods.cli",
+        f"{E}.state.layout",
+        f"{E}.host.programs",
+        f"{E}.registry.credentials",
+    ),
+    "os.getenv": (),
     "os.system": (),
     "os.popen": (),
     "os.fork": (f"{E}.host",),
