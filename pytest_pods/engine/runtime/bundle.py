@@ -224,14 +224,15 @@ def _standard_mounts(request: BundleRequest) -> list[Mount]:
     mounts = [
         defaults.PROC,
         defaults.DEV,
-        defaults.build_sys_mount(own_network=request.own_network, writable=privileged),
         defaults.build_terminals_mount(with_tty_group=not request.single_id),
         defaults.SHARED_MEMORY,
         defaults.MESSAGE_QUEUES,
     ]
-    if request.own_network:
-        # The host's /sys, bound with all below it, brings the host's view of the cgroups.
+    if request.own_network or not request.rootless:
+        mounts.append(defaults.build_sys_mount(writable=privileged))
         mounts.append(defaults.build_cgroup_mount(writable=privileged))
+    else:
+        mounts.append(defaults.build_borrowed_sys_mount(writable=privileged))
     etc = request.etc
     for name, source in (("hosts", etc.hosts), ("hostname", etc.hostname), ("resolv.conf", etc.resolv_conf)):
         if source is not None:

@@ -53,12 +53,14 @@ def build_terminals_mount(*, with_tty_group: bool) -> Mount:
     return Mount("/dev/pts", "devpts", "devpts", options)
 
 
-def build_sys_mount(*, own_network: bool, writable: bool) -> Mount:
-    """/sys; a fresh one shows the network namespace and is only allowed to the owner of that namespace."""
-    access = "rw" if writable else "ro"
-    if own_network:
-        return Mount("/sys", "sysfs", "sysfs", (*_QUIET, access))
-    return Mount("/sys", "bind", "/sys", ("rbind", "rprivate", *_QUIET, access))
+def build_sys_mount(*, writable: bool) -> Mount:
+    """A fresh /sys, which shows the network namespace and is allowed to the owner of that namespace only."""
+    return Mount("/sys", "sysfs", "sysfs", (*_QUIET, "rw" if writable else "ro"))
+
+
+def build_borrowed_sys_mount(*, writable: bool) -> Mount:
+    """The host's /sys, for who may not mount a fresh one. Recursively read-only: the cgroup trees lie below it."""
+    return Mount("/sys", "bind", "/sys", ("rbind", "rprivate", *_QUIET, "rw" if writable else "rro"))
 
 
 def build_cgroup_mount(*, writable: bool) -> Mount:

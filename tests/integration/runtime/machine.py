@@ -26,7 +26,7 @@ from pytest_pods.engine.runtime.logs import read_lines
 from pytest_pods.engine.runtime.users import resolve_user
 from pytest_pods.engine.specs import ContainerSpec, build_container_spec
 
-_APPLETS = ("sh", "true", "cat", "id", "sleep", "echo", "ls", "grep", "env", "mount", "touch", "head")
+_APPLETS = ("sh", "true", "cat", "id", "sleep", "echo", "ls", "grep", "env", "mount", "touch", "head", "mkdir")
 _PATIENCE_S = 20.0
 PASSWD = b"root:x:0:0:root:/root:/bin/sh\nposty:x:70:71::/var/lib/posty:/bin/sh\n"
 GROUP = b"root:x:0:\nposty:x:71:\nextra:x:90:posty\n"

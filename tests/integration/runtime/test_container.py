@@ -95,7 +95,13 @@ def test_no_new_privileges_is_set_when_asked(machine: Machine) -> None:
 
 @pytest.mark.parametrize(
     "attempt",
-    ["echo x > /proc/sys/kernel/domainname", "echo b > /proc/sysrq-trigger", "touch /sys/x", "mount -t tmpfs x /tmp"],
+    [
+        "echo x > /proc/sys/kernel/domainname",
+        "echo b > /proc/sysrq-trigger",
+        "touch /sys/x",
+        "mount -t tmpfs x /tmp",
+        "mkdir /sys/fs/cgroup/*/x",
+    ],
 )
 def test_host_cannot_be_changed_from_inside(machine: Machine, attempt: str) -> None:
     assert _run(machine, f"({attempt}) 2>/dev/null && echo changed || echo refused") == "refused\n"
