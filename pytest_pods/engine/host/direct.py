@@ -6,11 +6,14 @@ import fcntl
 import os
 import select
 import signal
-from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pytest_pods.engine.errors import DeadlineExceededError, SystemCallError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
 _HIGH = 200
 
@@ -84,7 +87,7 @@ class DirectLauncher:
             try:
                 pid = os.posix_spawn(
                     argv[0],
-                    argv,
+                    list(argv),
                     env,
                     file_actions=actions,
                     setsid=True,

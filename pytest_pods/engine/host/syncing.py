@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pytest_pods.engine.errors import SystemCallError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def sync_file_system(path: Path) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pytest_pods.engine.errors import DigestMismatchError, NotFoundError, SizeMismatchError
 from pytest_pods.engine.oci.digest import Digest
 from pytest_pods.engine.state.atomic import storage_errors, write_atomically
-from pytest_pods.engine.state.layout import StoreLayout
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from pytest_pods.engine.state.layout import StoreLayout
 
 _CHUNK = 256 * 1024
 LARGEST_DOCUMENT = 4 * 1024 * 1024

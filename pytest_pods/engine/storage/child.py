@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pytest_pods.engine.errors import (
     DiskFullError,
@@ -18,7 +18,11 @@ from pytest_pods.engine.errors import (
     UnsupportedHostError,
 )
 from pytest_pods.engine.host.pipes import Pipe
-from pytest_pods.engine.host.process import Launcher, Process
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_pods.engine.host.process import Launcher, Process
 
 # Isolated and without site: half the start-up time, and nothing that a user configured runs as root in the sandbox.
 _CODE = "import sys; sys.path.append(sys.argv.pop(1)); from pytest_pods.engine.storage.unpack.program import main; main()"

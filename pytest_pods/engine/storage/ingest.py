@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pytest_pods.engine.errors import DigestMismatchError, SizeMismatchError
 from pytest_pods.engine.host.pipes import Pipe, enlarge_pipe
-from pytest_pods.engine.host.process import Launcher
-from pytest_pods.engine.oci.descriptor import Descriptor
 from pytest_pods.engine.oci.digest import Digest
 from pytest_pods.engine.storage.child import Child, Report, start_child
-from pytest_pods.engine.storage.limits import LayerLimits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pytest_pods.engine.host.process import Launcher
+    from pytest_pods.engine.oci.descriptor import Descriptor
+    from pytest_pods.engine.storage.limits import LayerLimits
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,15 +11,12 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pytest_pods.engine.errors import DigestMismatchError, ImageNotFoundError
 from pytest_pods.engine.events import NoProgress, Progress
-from pytest_pods.engine.host.process import Launcher
 from pytest_pods.engine.host.syncing import sync_file_system
-from pytest_pods.engine.oci.descriptor import Descriptor
-from pytest_pods.engine.oci.digest import Digest
 from pytest_pods.engine.state import locks
 from pytest_pods.engine.state.atomic import find_bytes, storage_errors, write_atomically
 from pytest_pods.engine.state.layout import LayerLayout, StagingLayout, StoreLayout
@@ -29,7 +26,14 @@ from pytest_pods.engine.storage.child import run_child
 from pytest_pods.engine.storage.ingest import Unpacked, unpack
 from pytest_pods.engine.storage.limits import LayerLimits
 from pytest_pods.engine.storage.staging import staged, sweep_staging
-from pytest_pods.engine.storage.trees import LauncherSource
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from pytest_pods.engine.host.process import Launcher
+    from pytest_pods.engine.oci.descriptor import Descriptor
+    from pytest_pods.engine.oci.digest import Digest
+    from pytest_pods.engine.storage.trees import LauncherSource
 
 _OPAQUE_ROOT = "opaque-root"
 _WRITTEN_BACK_S = 60

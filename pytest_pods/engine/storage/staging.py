@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from pytest_pods.engine.state.atomic import storage_errors
-from pytest_pods.engine.state.layout import StagingLayout, StoreLayout
 from pytest_pods.engine.state.locks import hold
 from pytest_pods.engine.storage.trees import LauncherSource, remove_tree
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_pods.engine.state.layout import StagingLayout, StoreLayout
 
 
 @contextmanager

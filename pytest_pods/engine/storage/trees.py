@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
-from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from pytest_pods.engine.host.process import Launcher
 from pytest_pods.engine.storage.child import run_child
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LauncherSource: TypeAlias = Callable[[], Launcher]
 """Gives what starts processes as root of the user namespace; asked only when it is needed, since it may start a sandbox."""
@@ -36,7 +38,4 @@ def _remove_own(directory: Path) -> None:
 
 def _has_foreign_files(directory: Path) -> bool:
     """True if unpacked files may be below: those can belong to anybody, and their directories may be closed to us."""
-    for name in ("diff", "layer"):
-        if (directory / name).exists():
-            return True
-    return False
+    return any((directory / name).exists() for name in ("diff", "layer"))

@@ -14,8 +14,13 @@ import errno
 import os
 import sys
 import zlib
+from contextlib import suppress
 
 from pytest_pods.engine.storage.unpack.refusal import Refusal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _REPORT = 1
 _STREAM = 0
@@ -25,7 +30,7 @@ def main() -> None:
     verb, *arguments = sys.argv[1:]
     os.umask(0)
     try:
-        lines = {"unpack": _unpack, "verify": _verify, "remove": _remove}[verb](*arguments)
+        lines = _VERBS[verb](*arguments)
     except Refusal as refusal:
         lines = [f"refused {refusal.kind} {refusal.text}"]
     except OSError as error:
@@ -99,8 +104,9 @@ def _remove(directory: str, name: str) -> list[str]:
     from pytest_pods.engine.storage.unpack.tree import remove_tree
 
     descriptor = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
+    with suppress(FileNotFoundError):
         remove_tree(os.fsencode(name), descriptor)
-    except FileNotFoundError:
-        pass
     return ["removed"]
+
+
+_VERBS: dict[str, Callable[..., list[str]]] = {"unpack": _unpack, "verify": _verify, "remove": _remove}

@@ -17,7 +17,9 @@ from pytest_pods.engine.storage.unpack.refusal import Refusal
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from typing import Any
+    from typing import Any, TypeAlias
+
+    Zstd: TypeAlias = tuple[Callable[[], Any], type[Exception]]
 
 _READ = 256 * 1024
 _MOST_OUT = 1024 * 1024
@@ -33,7 +35,7 @@ def _read_chunks(descriptor: int) -> Iterator[bytes]:
 
 def _inflate(chunks: Iterator[bytes]) -> Iterator[bytes]:
     """All members of a gzip stream; zeros may pad its end, anything else there is refused."""
-    member = None
+    member: Any = None
     try:
         for chunk in chunks:
             data = chunk
@@ -61,7 +63,7 @@ def _inflate(chunks: Iterator[bytes]) -> Iterator[bytes]:
         raise Refusal("document", "the gzip stream ends in the middle")
 
 
-def load_zstd() -> tuple[Callable[[], Any], type[Exception]]:
+def load_zstd() -> Zstd:
     """The decompressor; loaded before the root is changed, after which nothing can be."""
     try:
         from compression.zstd import ZstdDecompressor, ZstdError
@@ -72,7 +74,7 @@ def load_zstd() -> tuple[Callable[[], Any], type[Exception]]:
 
 def _expand(chunks: Iterator[bytes], make: Callable[[], Any], failure: type[Exception]) -> Iterator[bytes]:
     """All frames of a zstd stream."""
-    frame = None
+    frame: Any = None
     try:
         for chunk in chunks:
             data = chunk
@@ -90,7 +92,7 @@ def _expand(chunks: Iterator[bytes], make: Callable[[], Any], failure: type[Exce
         raise Refusal("document", "the zstd stream ends in the middle")
 
 
-def _plain_chunks(descriptor: int, zstd: tuple[Callable[[], Any], type[Exception]] | None) -> Iterator[bytes]:
+def _plain_chunks(descriptor: int, zstd: Zstd | None) -> Iterator[bytes]:
     """The uncompressed bytes; the compression is told by the first bytes, since media types are often wrong."""
     first = b""
     while len(first) < 4 and (more := os.read(descriptor, _READ)):
@@ -113,7 +115,7 @@ def _plain_chunks(descriptor: int, zstd: tuple[Callable[[], Any], type[Exception
 class Source:
     """Uncompressed bytes, taken in order. After `drain`, `hexdigest` and `size` are those of the whole stream."""
 
-    def __init__(self, descriptor: int, *, most_bytes: int, zstd: tuple[Callable[[], Any], type[Exception]] | None) -> None:
+    def __init__(self, descriptor: int, *, most_bytes: int, zstd: Zstd | None) -> None:
         self._chunk = memoryview(b"")
         self._position = 0
         self._ended = False
@@ -125,7 +127,7 @@ class Source:
         self.size = 0
         threading.Thread(target=self._produce, args=(descriptor, zstd), daemon=True).start()
 
-    def _produce(self, descriptor: int, zstd: tuple[Callable[[], Any], type[Exception]] | None) -> None:
+    def _produce(self, descriptor: int, zstd: Zstd | None) -> None:
         try:
             for chunk in _plain_chunks(descriptor, zstd):
                 self.size += len(chunk)

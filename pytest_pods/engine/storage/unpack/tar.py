@@ -20,7 +20,8 @@ _MOST_EXTENSION = 1024 * 1024
 _ZEROS = bytes(_BLOCK)
 _NO_ID = 2**32 - 1
 
-FILE, LINK, SYMLINK, CHARACTER, BLOCK, DIRECTORY, FIFO = "file", "link", "symlink", "character", "block", "directory", "fifo"
+FILE, LINK, SYMLINK, DIRECTORY = "file", "link", "symlink", "directory"
+CHARACTER, BLOCK, FIFO = "character", "block", "fifo"
 _KINDS = {
     b"0": FILE,
     b"\0": FILE,

@@ -153,7 +153,7 @@ class TreeWriter:
         os.close(self._open.pop(parts))
 
     def _remove(self, parts: Parts, parent: int) -> None:
-        """Removes what an earlier entry made, to make place for another. Descriptors got before are not to be used after."""
+        """Removes what an earlier entry made, to make place for another. Descriptors got before are stale after."""
         if remove_tree(parts[-1], parent):
             self._replaced_directories += 1
             if self._replaced_directories > _MOST_REPLACED:
