@@ -1,23 +1,20 @@
-"""Images: brought into the store, found, listed, removed. Knows the order of locks; what layers and records are, storage
-knows."""
+"""Images: brought into the store, found, listed, removed. Knows the order of locks and what a text can mean."""
 
 from __future__ import annotations
 
 import re
 import time
-from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from pytest_pods.engine.errors import (
     ContentError,
     ImageNotFoundError,
     InUseError,
     InvalidReferenceError,
-    RegistryUnreachableError,
 )
 from pytest_pods.engine.events import NoProgress, Progress
-from pytest_pods.engine.oci.platforms import host_platform, parse_platform, platform_suits
+from pytest_pods.engine.oci.platforms import parse_platform, platform_suits
 from pytest_pods.engine.oci.reference import Reference
 from pytest_pods.engine.services.image import Image
 from pytest_pods.engine.services.image_users import find_image_users
@@ -29,7 +26,7 @@ from pytest_pods.engine.storage.images import ImageRecord, ImageStore
 from pytest_pods.engine.storage.layers import LayerStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from pytest_pods.engine.oci.descriptor import Platform
@@ -40,6 +37,10 @@ if TYPE_CHECKING:
     from pytest_pods.engine.storage.trees import LauncherSource
 
 _ID = re.compile(r"(?:sha256:)?[a-f0-9]{1,64}\Z")
+_WHOLE_ID = re.compile(r"sha256:[a-f0-9]+\Z|[a-f0-9]{64}\Z")
+
+_Images: TypeAlias = list[Image]
+"""Inside the class `list` is a method."""
 
 __all__ = ["Image", "ImageService"]
 
@@ -60,6 +61,7 @@ class ImageService:
         self._insecure = tuple(insecure_registries)
         self._progress: Progress = progress or NoProgress()
         self._counters = counters
+        self._launcher = launcher
         self._client: RegistryClient | None = None
         self._records = ImageStore(store)
         self._blobs = BlobStore(store)
@@ -82,7 +84,7 @@ class ImageService:
             raise ImageNotFoundError(f"no image {text!r} in the store", hint=f"pull it: pytest-pods pull {text}")
         return image
 
-    def list(self) -> list[Image]:
+    def list(self) -> _Images:
         """All images, in the order of their references."""
         groups: dict[str, list[ImageRecord]] = {}
         for record in self._records.list():
@@ -96,25 +98,40 @@ class ImageService:
                 continue
         return images
 
-    def ensure(
-        self, text: str, *, policy: PullPolicy = PullPolicy.MISSING, platform: str | None = None
-    ) -> Image:
-        """The image that is to be run, pulled first if the policy wants that. Raises as `pull`."""
-        wanted = None if platform is None else parse_platform(platform)
-        local = self._find_suitable(text, wanted)
-        if policy is PullPolicy.NEVER:
-            if local is None:
-                raise ImageNotFoundError(
-                    f"image {text!r} is not in the store and is not to be pulled", hint="pull or load it first"
-                )
-            return local
-        if local is not None and (policy is PullPolicy.MISSING or self._is_id(text)):
-            return local
-        if policy is PullPolicy.NEWER and local is not None:
-            return self._pull_newer(text, local, wanted)
-        return self._pull(text, wanted, self._progress)
-
     # -- bringing in
+
+    def ensure(
+        self,
+        text: str,
+        *,
+        policy: PullPolicy = PullPolicy.MISSING,
+        platform: str | None = None,
+        progress: Progress | None = None,
+    ) -> Image:
+        """The image that is to be run, pulled first if the policy wants that.
+
+        An ID means what is here. Raises ImageNotFoundError, RegistryError, ContentError, StorageError.
+        """
+        wanted = None if platform is None else parse_platform(platform)
+        image = self._find_suitable(text, wanted)
+        if image is not None and (policy in (PullPolicy.MISSING, PullPolicy.NEVER) or self._names_id(text)):
+            return image
+        if policy is PullPolicy.NEVER or _WHOLE_ID.match(text):
+            raise ImageNotFoundError(f"no image {text!r} in the store", hint="pull or load it first")
+        from pytest_pods.engine.services.pulling import ImagePuller
+
+        puller = ImagePuller(self._store, self._layers, client=self._get_client, launcher=self._launcher)
+        # MISSING has been answered above, by a look that also mends what can be mended without a registry.
+        pulled = puller.pull(
+            Reference.parse(text),
+            policy=policy if policy is PullPolicy.NEWER else PullPolicy.ALWAYS,
+            platform=wanted,
+            progress=progress or self._progress,
+        )
+        if self._counters is not None and pulled.fetched:
+            self._counters.images_pulled += 1
+            self._counters.bytes_pulled += sum(layer.size for layer in pulled.record.layers)
+        return self._build((pulled.record,))
 
     def pull(
         self,
@@ -124,13 +141,10 @@ class ImageService:
         platform: str | None = None,
         progress: Progress | None = None,
     ) -> Image:
-        """Brings an image into the store. Raises ImageNotFoundError, RegistryError, ContentError, StorageError."""
-        wanted = None if platform is None else parse_platform(platform)
-        if policy is not PullPolicy.ALWAYS:
-            return self.ensure(text, policy=policy, platform=platform)
-        return self._pull(text, wanted, progress or self._progress)
+        """As `ensure`, by default also if the image is here."""
+        return self.ensure(text, policy=policy, platform=platform, progress=progress)
 
-    def load(self, path: Path, *, progress: Progress | None = None) -> list[Image]:
+    def load(self, path: Path, *, progress: Progress | None = None) -> _Images:
         """Brings the images of a docker-archive or oci-archive into the store. Raises NotFoundError, ContentError."""
         from pytest_pods.engine.storage.archives import read_archive
 
@@ -150,23 +164,13 @@ class ImageService:
                 loaded.append(self._record(image))
         return loaded
 
-    @contextmanager
-    def adding(self) -> Iterator[tuple[BlobStore, LayerStore]]:
-        """Blobs and layers may be added; those without a record stay for as long as the block lasts."""
-        with locks.shared(self._store.content_lock):
-            yield self._blobs, self._layers
-
-    def put(self, records: Sequence[ImageRecord]) -> None:
-        """Makes references mean images whose content is here."""
-        with locks.exclusive(self._store.images_lock):
-            for record in records:
-                self._records.put(record)
-
     # -- using and removing
 
     def use(self, image: Image, *, record_use: Callable[[], None]) -> None:
-        """Calls `record_use`, which writes a container's record, at a moment when the image cannot be removed; from then
-        on the record protects it. Raises ImageNotFoundError if the image has been removed already."""
+        """Calls `record_use`, which writes a container's record, while the image cannot be removed; then that protects it.
+
+        Raises ImageNotFoundError if the image has been removed already.
+        """
         with locks.shared(self._store.images_lock):
             image.diff_dirs  # noqa: B018 - raises if a layer is gone
             record_use()
@@ -183,8 +187,10 @@ class ImageService:
                 raise ImageNotFoundError(f"no image {text!r} in the store", hint="pytest-pods images lists them")
             users = find_image_users(self._store)
             siblings = [one for one in self._records.list() if one.image_id == records[0].image_id]
-            doomed = siblings if self._names_id(text) else [one for one in records if one.reference is not None]
-            self._check_removal(text, doomed, siblings, force=force, users=[c.name for c in users.of(doomed[0].image_id)])
+            doomed = siblings if self._names_id(text) else [records[0]]
+            if not force:
+                names = tuple(record.name for record in users.of(doomed[0].image_id))
+                _check_removal(text, doomed=doomed, last=len(doomed) == len(siblings), users=names)
             self._records.remove(doomed)
             self._collect(users.layers)
 
@@ -197,7 +203,7 @@ class ImageService:
         """Removes what killed processes left half-made in the store; returns of how many."""
         return self._layers.sweep_staging()
 
-    def find_damage(self) -> list[str]:
+    def find_damage(self) -> Sequence[str]:
         """Checks every blob and layer of the store, content included; what is wrong, for people."""
         from pytest_pods.engine.storage.verify import find_damage
 
@@ -279,31 +285,6 @@ class ImageService:
             _store=self._layers,
         )
 
-    def _pull_newer(self, text: str, local: Image, wanted: Platform | None) -> Image:
-        try:
-            return self._pull(text, wanted, self._progress)
-        except RegistryUnreachableError as error:
-            self._progress.message(f"{error.brief}; using the image that is here")
-            return local
-
-    def _pull(self, text: str, wanted: Platform | None, progress: Progress) -> Image:
-        from pytest_pods.engine.services.pulling import pull_image
-
-        reference = Reference.parse(text)
-        with self.adding() as (blobs, layers):
-            record = pull_image(
-                self._get_client(),
-                reference,
-                blobs=blobs,
-                layers=layers,
-                platform=wanted or host_platform(),
-                progress=progress,
-            )
-            self.put([record])
-        if self._counters is not None:
-            self._counters.images_pulled += 1
-        return self._build((record,))
-
     def _get_client(self) -> RegistryClient:
         if self._client is None:
             from pytest_pods.engine.registry.client import RegistryClient
@@ -319,24 +300,25 @@ class ImageService:
             None, image.manifest, image.config, tuple(layer for layer, _ in image.layers), time.time()
         )
         records = [replace(record, reference=str(reference)) for reference in image.references] or [record]
-        self.put(records)
+        with locks.exclusive(self._store.images_lock):
+            for one in records:
+                self._records.put(one)
         return self._build(tuple(records))
-
-    def _check_removal(
-        self, text: str, doomed: list[ImageRecord], siblings: list[ImageRecord], *, force: bool, users: list[str]
-    ) -> None:
-        if force:
-            return
-        if len(doomed) > 1:
-            names = ", ".join(sorted(record.reference or "" for record in doomed))
-            raise InUseError(f"image {text!r} has several references: {names}", hint="remove them one by one, or with force")
-        if users and len(doomed) == len(siblings):
-            raise InUseError(
-                f"image {text!r} is used by the container {users[0]}",
-                hint="remove the container first, or the image with force",
-            )
 
     def _collect(self, used_layers: frozenset[str]) -> None:
         from pytest_pods.engine.storage.collect import collect
 
         collect(self._store, self._layers, used_layers=used_layers)
+
+
+def _check_removal(text: str, *, doomed: Sequence[ImageRecord], last: bool, users: Sequence[str]) -> None:
+    if len(doomed) > 1:
+        names = ", ".join(sorted(record.reference or "" for record in doomed))
+        raise InUseError(
+            f"image {text!r} has several references: {names}", hint="remove them one by one, or with force"
+        )
+    if users and last:
+        raise InUseError(
+            f"image {text!r} is used by the container {users[0]}",
+            hint="remove the container first, or the image with force",
+        )
