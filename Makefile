@@ -35,7 +35,7 @@ wheel: setup ## build a wheel into dist/, install it in a fresh environment and 
 setup: ## install what is missing: Debian packages, and .venv with the project in it
 	@scripts/setup system
 	@scripts/setup python
-	@$(MAKE) --no-print-directory native
+	@$(MAKE) --no-print-directory --silent native
 
 $(HELPER): $(NATIVE_SOURCES)
 	@echo "native: compiling $(HELPER)"
