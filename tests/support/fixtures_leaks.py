@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.leaks import HostState, find_dead_cgroups, find_leaks, wait_until_clean
+from tests.support.leaks import HostState, find_dead_cgroups, find_files, find_leaks, wait_until_clean
 
 _PATIENCE_S = 3.0
-_PLACES = ("tmp_path", "pytester")
+# The last is shared by the tests of a run: what was in it before is not the test's.
+_PLACES = ("tmp_path", "pytester", "image_store")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -34,9 +35,11 @@ def nothing_left_by_the_test(request: pytest.FixtureRequest) -> Iterator[None]:
         return
     before = HostState.take()
     directories = [_directory(request, name) for name in places]
+    known = frozenset(line for directory in directories for line in find_files(directory))
     yield
     found = wait_until_clean(
-        lambda: [line for directory in directories for line in find_leaks(before, directory)], patience_s=_PATIENCE_S
+        lambda: [line for directory in directories for line in find_leaks(before, directory, known=known)],
+        patience_s=_PATIENCE_S,
     )
     if found:
         pytest.fail("left behind by this test:\n" + "\n".join(found), pytrace=False)
@@ -46,5 +49,5 @@ def _directory(request: pytest.FixtureRequest, name: str) -> Path:
     if name == "pytester":
         pytester: pytest.Pytester = request.getfixturevalue("pytester")
         return pytester.path
-    path: Path = request.getfixturevalue("tmp_path")
+    path: Path = request.getfixturevalue(name)
     return path

@@ -60,13 +60,16 @@ def _session_cgroups() -> Iterator[Path]:
             yield from (place / "pytest-pods" / name for name in os.listdir(place / "pytest-pods"))
 
 
-def find_leaks(before: HostState, directory: Path) -> list[str]:
-    """One line for each thing below `directory`, or of it, that was not there `before`."""
+def find_leaks(before: HostState, directory: Path, *, known: frozenset[str] = frozenset()) -> list[str]:
+    """One line for each thing below `directory`, or of it, that was not there `before`.
+
+    `known` are the lines of `find_files` for a directory that had sessions of others in it before.
+    """
     return [
         *_left_processes(before, directory),
         *(f"mount at {point}" for point in _mount_points() if point not in before.mounts and _is_in(point, directory)),
         *(f"link {name} in the host's network" for name in _links() if name not in before.links),
-        *_left_files(directory),
+        *(line for line in find_files(directory) if line not in known),
     ]
 
 
@@ -99,7 +102,8 @@ def _names(directory: bytes, text: bytes) -> bool:
     return re.search(re.escape(directory) + rb"(?![\w.-])", text) is not None
 
 
-def _left_files(directory: Path) -> Iterator[str]:
+def find_files(directory: Path) -> Iterator[str]:
+    """One line for each session's directory, and each half-made layer, in the stores below `directory`."""
     for store in _stores(directory):
         for place in (store / "run" / "sessions", store / "scratch", store / "staging"):
             with contextlib.suppress(OSError):
