@@ -633,7 +633,9 @@ class ContainerService:
         from pytest_pods.engine.services.attachment import Attachment
 
         layout = self._layout(record)
-        return Attachment.open(layout.bundle_dir, stdin=stdin, stdout=stdout, stderr=stderr, tty=record.spec.tty)
+        return Attachment.connect(
+            layout.attach_socket, control_fifo=layout.control_fifo, stdin=stdin, stdout=stdout, stderr=stderr
+        )
 
 
 class _Remover:

@@ -1,0 +1,130 @@
+"""What containers reach and how they are reached: published ports, loopback, the way out, none and host."""
+
+from __future__ import annotations
+
+import http.client
+import http.server
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from pytest_pods.engine.api import Engine
+from pytest_pods.engine.container import Container
+from pytest_pods.engine.errors import NotFoundError, PortInUseError
+from tests.support.fixtures_store import BUSYBOX
+
+
+def get(container: Container, port: int, path: str = "/") -> bytes:
+    connection = http.client.HTTPConnection(*container.address(port), timeout=10)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().read()
+    finally:
+        connection.close()
+
+
+def serve(engine: Engine, listen: str, **options: object) -> Container:
+    script = f"mkdir -p /www; echo hello > /www/index.html; exec httpd -f -p {listen} -h /www"
+    return engine.run(
+        BUSYBOX, ["sh", "-c", script], ports=[80], wait=lambda container: 80 in container.listening(), **options
+    )
+
+
+@pytest.mark.parametrize("listen", ["0.0.0.0:80", "127.0.0.1:80"])
+@pytest.mark.parametrize("network", ["private", "none"])
+def test_published_port_reaches_a_service_wherever_it_listens(engine: Engine, listen: str, network: str) -> None:
+    container = serve(engine, listen, network=network)
+    assert get(container, 80) == b"hello\n"
+
+
+def test_port_of_a_container_that_serves_nothing_is_reset(engine: Engine) -> None:
+    container = engine.run(BUSYBOX, ["sleep", "1000"], ports=[80], network="none")
+    with (
+        pytest.raises(ConnectionError),
+        socket.create_connection(container.address(80), timeout=10) as connection,
+    ):
+        connection.sendall(b"anybody?")
+        if connection.recv(1) == b"":
+            raise ConnectionResetError
+
+
+def test_given_host_port_is_used_and_in_use_is_refused(engine: Engine) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        number = taken.getsockname()[1]
+        with pytest.raises(PortInUseError, match=str(number)):
+            engine.run(BUSYBOX, ["sleep", "1000"], ports=[f"{number}:80"], network="none")
+    container = engine.run(BUSYBOX, ["sleep", "1000"], ports=[f"{number}:80"], network="none")
+    assert container.address(80) == ("127.0.0.1", number)
+    assert [one.name for one in engine.containers()] == [container.name]
+
+
+def test_port_is_free_again_after_removal(engine: Engine) -> None:
+    container = engine.run(BUSYBOX, ["sleep", "1000"], ports=[80], network="none")
+    address = container.address(80)
+    container.remove()
+    with socket.create_server(address):
+        pass
+
+
+def test_unpublished_port_has_no_address_but_can_be_connected_to(engine: Engine) -> None:
+    script = "mkdir -p /www; echo inside > /www/index.html; exec httpd -f -p 127.0.0.1:8080 -h /www"
+    container = engine.run(
+        BUSYBOX, ["sh", "-c", script], network="none", wait=lambda container: 8080 in container.listening()
+    )
+    with pytest.raises(NotFoundError, match="8080"):
+        container.address(8080)
+    with container.connect(8080, timeout=10) as connection:
+        connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        assert connection.makefile("rb").read().endswith(b"inside\n")
+
+
+def test_network_none_has_loopback_only(engine: Engine) -> None:
+    container = engine.run(BUSYBOX, ["sleep", "1000"], network="none")
+    assert container.succeed("ls /sys/class/net") == "lo\n"
+    assert "UP" in container.succeed("ip link show lo")
+    assert container.ip == ""
+
+
+def test_each_container_has_a_network_of_its_own(engine: Engine) -> None:
+    first, second = (engine.run(BUSYBOX, ["sleep", "1000"], network="none") for _ in range(2))
+    first.succeed("nc -l -p 5000 -e true & ")
+    first.wait_until(lambda: 5000 in first.listening())
+    assert 5000 not in second.listening()
+
+
+class _Hello(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"from the test process\n")
+
+    def log_message(self, *args: object) -> None: ...
+
+
+@pytest.fixture
+def service_of_the_host() -> Iterator[int]:
+    with http.server.HTTPServer(("127.0.0.1", 0), _Hello) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server.server_address[1]
+        server.shutdown()
+        thread.join()
+
+
+def test_container_reaches_a_service_of_the_test_process(engine: Engine, service_of_the_host: int) -> None:
+    container = engine.run(BUSYBOX, ["sleep", "1000"])
+    fetched = container.succeed(f"wget -q -O - http://host.containers.internal:{service_of_the_host}/")
+    assert fetched == "from the test process\n"
+
+
+def test_network_host_is_the_hosts_own(engine: Engine, service_of_the_host: int) -> None:
+    container = engine.run(BUSYBOX, ["sleep", "1000"], network="host")
+    fetched = container.succeed(f"wget -q -O - http://127.0.0.1:{service_of_the_host}/")
+    assert fetched == "from the test process\n"
+
+
+def test_network_none_reaches_nothing(engine: Engine, service_of_the_host: int) -> None:
+    container = engine.run(BUSYBOX, ["sleep", "1000"], network="none")
+    container.fail(f"wget -q -O - -T 1 http://10.86.0.2:{service_of_the_host}/")

@@ -1,0 +1,120 @@
+"""Sessions: what ends with them, what outlives them when asked, and how left-overs of dead ones are swept."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pytest_pods.engine.api import Engine
+from pytest_pods.engine.errors import SandboxLostError, SessionNotFoundError
+from pytest_pods.engine.state.layout import build_store_layout
+from tests.support.fixtures_store import BUSYBOX
+from tests.support.leaks import wait_until_clean
+
+
+def session_files(root: Path) -> list[str]:
+    store = build_store_layout(root)
+    places = [store.sessions_dir, store.scratch_dir]
+    return [str(path) for place in places if place.is_dir() for path in place.iterdir() if path.name != ".lock"]
+
+
+def test_opening_an_engine_makes_nothing(image_store: Path) -> None:
+    before = session_files(image_store)
+    with Engine.open(root=image_store) as engine:
+        assert not engine.sandbox_started
+        assert session_files(image_store) == before
+
+
+def test_everything_goes_with_the_session(image_store: Path, tmp_path: Path) -> None:
+    with Engine.open(root=image_store) as engine:
+        engine.run(BUSYBOX, ["sh", "-c", "echo > /file; sleep 1000"], ports=[80])
+        session = engine.session_id
+        assert any(session in path for path in session_files(image_store))
+    assert not any(session in path for path in session_files(image_store))
+
+
+def test_two_sessions_on_one_store_do_not_meet(image_store: Path) -> None:
+    with Engine.open(root=image_store) as one, Engine.open(root=image_store) as other:
+        first = one.run(BUSYBOX, ["sleep", "1000"], name="db")
+        second = other.run(BUSYBOX, ["sleep", "1000"], name="db")
+        assert [c.id for c in one.containers()] == [first.id]
+        one.close()
+        assert second.running
+
+
+def test_kept_session_is_found_and_worked_in_and_ended_by_another_process(image_store: Path) -> None:
+    script = f"""
+import sys
+from pathlib import Path
+from pytest_pods.engine.api import Engine
+engine = Engine.open(root=Path({str(image_store)!r}))
+engine.run({BUSYBOX!r}, ["sleep", "1000"], name="kept", network="none")
+print(engine.keep(600))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    session = done.stdout.strip()
+    assert session in [record.id for record in Engine.sessions(image_store)]
+    with Engine.attach(session, root=image_store) as engine:
+        container = engine.container("kept")
+        assert container.exec(["echo", "still here"]).stdout == "still here\n"
+        container.stop()
+        assert container.exit_code == 137
+        engine.end()
+    assert session not in [record.id for record in Engine.sessions(image_store)]
+    assert not any(session in path for path in session_files(image_store))
+
+
+def test_attaching_to_a_session_that_is_not_there_is_refused(image_store: Path) -> None:
+    with pytest.raises(SessionNotFoundError, match="no live session abc"):
+        Engine.attach("abc", root=image_store)
+
+
+def test_losing_the_sandbox_is_told(image_store: Path) -> None:
+    with Engine.open(root=image_store) as engine:
+        container = engine.run(BUSYBOX, ["sleep", "1000"], network="none")
+        (janitor,) = _children(os.getpid(), b"janitor", engine.session_id)
+        os.kill(janitor, signal.SIGKILL)
+        os.waitpid(janitor, 0)
+        wait_until_clean(lambda: [] if engine._session.connected().lost else ["alive"], patience_s=10)
+        with pytest.raises(SandboxLostError, match="gone"):
+            container.exec(["true"])
+        assert container.status == "exited"
+        session = engine.session_id
+    assert session in Engine.sweep(image_store).removed
+    assert not any(session in path for path in session_files(image_store))
+
+
+def test_monitor_that_was_killed_ends_its_container(engine: Engine) -> None:
+    container = engine.run(BUSYBOX, ["sleep", "1000"], network="none")
+    monitor = container.state().monitor_pid
+    assert monitor is not None
+    engine._session.start().signal(monitor, signal.SIGKILL)
+    assert container.wait(timeout=20) == 137
+    assert "monitor" in (container.state().fault or "")
+    container.remove()
+
+
+def _children(pid: int, word: bytes, session: str) -> list[int]:
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (path / "stat").read_text().rpartition(")")[2].split()
+            command = (path / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if int(fields[1]) == pid and word in command and session.encode() in command:
+            found.append(int(path.name))
+    return found
+
+
+def test_records_of_sessions_are_documents(image_store: Path) -> None:
+    with Engine.open(root=image_store) as engine:
+        engine.start()
+        path = build_store_layout(image_store).session(engine.session_id).record_file
+        assert json.loads(path.read_text())["owner_pid"] == os.getpid()
