@@ -18,6 +18,7 @@ from pathlib import Path
 CGROUP_ROOT = Path("/sys/fs/cgroup")
 # The names that the engine gives to links; none of them may ever be seen in the host's network namespace.
 _OUR_LINK = re.compile(r"(pods-.*|out\d+|tap\d+)\Z")
+_GROUP = "pytest-pods-"
 _POLL_S = 0.02
 
 
@@ -57,7 +58,7 @@ def _session_cgroups() -> Iterator[Path]:
         places += [CGROUP_ROOT / name for name in os.listdir(CGROUP_ROOT) if (CGROUP_ROOT / name).is_dir()]
     for place in places:
         with contextlib.suppress(OSError):
-            yield from (place / "pytest-pods" / name for name in os.listdir(place / "pytest-pods"))
+            yield from (place / name for name in os.listdir(place) if name.startswith(_GROUP))
 
 
 def find_leaks(before: HostState, directory: Path, *, known: frozenset[str] = frozenset()) -> list[str]:
@@ -129,7 +130,7 @@ def find_dead_cgroups(before: HostState) -> list[str]:
     if not appeared:
         return []
     alive = _living_sessions()
-    return [f"control group {path}" for path in appeared if not any(path.name in arguments for arguments in alive)]
+    return [f"control group {path}" for path in appeared if not any(path.name.removeprefix(_GROUP) in arguments for arguments in alive)]
 
 
 def _living_sessions() -> list[str]:
