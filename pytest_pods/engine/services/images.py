@@ -12,6 +12,7 @@ from pytest_pods.engine.errors import (
     ImageNotFoundError,
     InUseError,
     InvalidReferenceError,
+    RegistryError,
 )
 from pytest_pods.engine.events import NoProgress, Progress
 from pytest_pods.engine.oci.platforms import parse_platform, platform_suits
@@ -61,7 +62,6 @@ class ImageService:
         self._insecure = tuple(insecure_registries)
         self._progress: Progress = progress or NoProgress()
         self._counters = counters
-        self._launcher = launcher
         self._client: RegistryClient | None = None
         self._records = ImageStore(store)
         self._blobs = BlobStore(store)
@@ -118,20 +118,13 @@ class ImageService:
             return image
         if policy is PullPolicy.NEVER or _WHOLE_ID.match(text):
             raise ImageNotFoundError(f"no image {text!r} in the store", hint="pull or load it first")
-        from pytest_pods.engine.services.pulling import ImagePuller
-
-        puller = ImagePuller(self._store, self._layers, client=self._get_client, launcher=self._launcher)
-        # MISSING has been answered above, by a look that also mends what can be mended without a registry.
-        pulled = puller.pull(
-            Reference.parse(text),
-            policy=policy if policy is PullPolicy.NEWER else PullPolicy.ALWAYS,
-            platform=wanted,
-            progress=progress or self._progress,
-        )
-        if self._counters is not None and pulled.fetched:
-            self._counters.images_pulled += 1
-            self._counters.bytes_pulled += sum(layer.size for layer in pulled.record.layers)
-        return self._build((pulled.record,))
+        try:
+            return self._fetch(Reference.parse(text), wanted, progress or self._progress)
+        except (RegistryError, ImageNotFoundError) as error:
+            if image is None or policy is not PullPolicy.NEWER:
+                raise
+            self._progress.message(f"{error.brief}; {text} is used as it is in the store")
+            return image
 
     def pull(
         self,
@@ -285,11 +278,37 @@ class ImageService:
             _store=self._layers,
         )
 
+    def _fetch(self, reference: Reference, wanted: Platform | None, progress: Progress) -> Image:
+        from pytest_pods.engine.services.pulling import pull_image
+
+        # What is pulled has no record until it is whole: nobody may take it for garbage before.
+        with locks.shared(self._store.content_lock):
+            pulled = pull_image(
+                self._get_client(),
+                reference,
+                store=self._store,
+                blobs=self._blobs,
+                layers=self._layers,
+                platform=wanted,
+                progress=progress,
+            )
+            self._put([pulled.record])
+        if self._counters is not None and pulled.fetched:
+            self._counters.images_pulled += 1
+            self._counters.bytes_pulled += sum(layer.size for layer in pulled.record.layers)
+        return self._build((pulled.record,))
+
+    def _put(self, records: Sequence[ImageRecord]) -> None:
+        with locks.exclusive(self._store.images_lock):
+            for record in records:
+                self._records.put(record)
+
     def _get_client(self) -> RegistryClient:
         if self._client is None:
             from pytest_pods.engine.registry.client import RegistryClient
+            from pytest_pods.engine.registry.credentials import user_credentials
 
-            self._client = RegistryClient(insecure=self._insecure)
+            self._client = RegistryClient(credentials=user_credentials(), insecure=self._insecure)
         return self._client
 
     def _record(self, image: ArchivedImage) -> Image:
@@ -300,9 +319,7 @@ class ImageService:
             None, image.manifest, image.config, tuple(layer for layer, _ in image.layers), time.time()
         )
         records = [replace(record, reference=str(reference)) for reference in image.references] or [record]
-        with locks.exclusive(self._store.images_lock):
-            for one in records:
-                self._records.put(one)
+        self._put(records)
         return self._build(tuple(records))
 
     def _collect(self, used_layers: frozenset[str]) -> None:
