@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from datetime import datetime
     from pathlib import Path
-    from types import TracebackType
 
 Stream = Literal["stdout", "stderr"]
 
@@ -185,37 +184,6 @@ def read_tail(path: Path, count: int, *, since: LogPosition | None = None) -> li
         if start == first or len(lines) >= count + 2:
             return lines[-count:]
         size *= 4
-
-
-class LogWatch:
-    """Readable (`fileno`) when a log has grown. Call `forget` before reading the log, not after it."""
-
-    def __init__(self, path: Path) -> None:
-        self._watcher = Watcher()
-        try:
-            # The monitor makes the file: a watch on the directory also sees that.
-            self._watcher.watch(path.parent, Change.CREATED | Change.MODIFIED)
-        except BaseException:
-            self._watcher.close()
-            raise
-
-    def fileno(self) -> int:
-        return self._watcher.fileno()
-
-    def forget(self) -> None:
-        """Makes the descriptor unreadable until the log grows again."""
-        self._watcher.forget()
-
-    def close(self) -> None:
-        self._watcher.close()
-
-    def __enter__(self) -> LogWatch:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def find_end(path: Path) -> LogPosition:
