@@ -12,7 +12,6 @@ from pytest_pods.engine.errors import (
     ImageNotFoundError,
     InUseError,
     InvalidReferenceError,
-    RegistryError,
 )
 from pytest_pods.engine.events import NoProgress, Progress
 from pytest_pods.engine.oci.platforms import parse_platform, platform_suits
@@ -62,6 +61,7 @@ class ImageService:
         self._insecure = tuple(insecure_registries)
         self._progress: Progress = progress or NoProgress()
         self._counters = counters
+        self._launcher = launcher
         self._client: RegistryClient | None = None
         self._records = ImageStore(store)
         self._blobs = BlobStore(store)
@@ -118,13 +118,20 @@ class ImageService:
             return image
         if policy is PullPolicy.NEVER or _WHOLE_ID.match(text):
             raise ImageNotFoundError(f"no image {text!r} in the store", hint="pull or load it first")
-        try:
-            return self._fetch(Reference.parse(text), wanted, progress or self._progress)
-        except (RegistryError, ImageNotFoundError) as error:
-            if image is None or policy is not PullPolicy.NEWER:
-                raise
-            self._progress.message(f"{error.brief}; {text} is used as it is in the store")
-            return image
+        from pytest_pods.engine.services.pulling import ImagePuller
+
+        puller = ImagePuller(self._store, self._layers, client=self._get_client, launcher=self._launcher)
+        # MISSING has been answered above, by a look that also mends what can be mended without a registry.
+        pulled = puller.pull(
+            Reference.parse(text),
+            policy=policy if policy is PullPolicy.NEWER else PullPolicy.ALWAYS,
+            platform=wanted,
+            progress=progress or self._progress,
+        )
+        if self._counters is not None and pulled.fetched:
+            self._counters.images_pulled += 1
+            self._counters.bytes_pulled += sum(layer.size for layer in pulled.record.layers)
+        return self._build((pulled.record,))
 
     def pull(
         self,
@@ -277,26 +284,6 @@ class ImageService:
             pulled=first.pulled,
             _store=self._layers,
         )
-
-    def _fetch(self, reference: Reference, wanted: Platform | None, progress: Progress) -> Image:
-        from pytest_pods.engine.services.pulling import pull_image
-
-        # What is pulled has no record until it is whole: nobody may take it for garbage before.
-        with locks.shared(self._store.content_lock):
-            pulled = pull_image(
-                self._get_client(),
-                reference,
-                store=self._store,
-                blobs=self._blobs,
-                layers=self._layers,
-                platform=wanted,
-                progress=progress,
-            )
-            self._put([pulled.record])
-        if self._counters is not None and pulled.fetched:
-            self._counters.images_pulled += 1
-            self._counters.bytes_pulled += sum(layer.size for layer in pulled.record.layers)
-        return self._build((pulled.record,))
 
     def _put(self, records: Sequence[ImageRecord]) -> None:
         with locks.exclusive(self._store.images_lock):
