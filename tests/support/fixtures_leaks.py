@@ -12,15 +12,20 @@ from tests.support.leaks import HostState, find_dead_cgroups, find_files, find_l
 _PATIENCE_S = 3.0
 # The last is shared by the tests of a run: what was in it before is not the test's.
 _PLACES = ("tmp_path", "pytester", "image_store")
+# What a test was blamed for already is not held against the run.
+_REPORTED = pytest.StashKey[set[str]]()
 
 
 @pytest.fixture(scope="session", autouse=True)
-def nothing_left_by_the_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def nothing_left_by_the_run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """What fixtures wider than a test made is gone at the end too."""
+    reported = request.config.stash.setdefault(_REPORTED, set())
     before = HostState.take()
     yield
     base = tmp_path_factory.getbasetemp()
-    found = wait_until_clean(lambda: find_leaks(before, base), patience_s=_PATIENCE_S)
+    found = wait_until_clean(
+        lambda: [line for line in find_leaks(before, base) if line not in reported], patience_s=_PATIENCE_S
+    )
     found += wait_until_clean(lambda: find_dead_cgroups(before), patience_s=_PATIENCE_S)
     if found:
         pytest.fail("left behind by this run:\n" + "\n".join(found), pytrace=False)
@@ -42,6 +47,7 @@ def nothing_left_by_the_test(request: pytest.FixtureRequest) -> Iterator[None]:
         patience_s=_PATIENCE_S,
     )
     if found:
+        request.config.stash[_REPORTED].update(found)
         pytest.fail("left behind by this test:\n" + "\n".join(found), pytrace=False)
 
 

@@ -52,10 +52,11 @@ def _links() -> list[str]:
 
 
 def _session_cgroups() -> Iterator[Path]:
-    """Directories of sessions, in every hierarchy that this process can see."""
-    places = [CGROUP_ROOT]
+    """Directories of sessions: at the top of every hierarchy, and in this process's own group of cgroup v2."""
+    own = Path("/proc/self/cgroup").read_text().rpartition("0::/")[2].strip()
+    places = {CGROUP_ROOT, CGROUP_ROOT / own}
     with contextlib.suppress(OSError):
-        places += [CGROUP_ROOT / name for name in os.listdir(CGROUP_ROOT) if (CGROUP_ROOT / name).is_dir()]
+        places |= {Path(entry) for entry in os.scandir(CGROUP_ROOT) if entry.is_dir()}
     for place in places:
         with contextlib.suppress(OSError):
             yield from (place / name for name in os.listdir(place) if name.startswith(_GROUP))
@@ -130,7 +131,11 @@ def find_dead_cgroups(before: HostState) -> list[str]:
     if not appeared:
         return []
     alive = _living_sessions()
-    return [f"control group {path}" for path in appeared if not any(path.name.removeprefix(_GROUP) in arguments for arguments in alive)]
+    return [
+        f"control group {path}"
+        for path in appeared
+        if not any(path.name.removeprefix(_GROUP) in arguments for arguments in alive)
+    ]
 
 
 def _living_sessions() -> list[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import fixtures_leaks
 from tests.support.leaks import HostState, find_leaks, wait_until_clean
 
 WAIT_FOR_INPUT = "import sys; print(flush=True); sys.stdin.read()"
@@ -87,8 +88,9 @@ def test_waiting_gives_up_with_what_is_still_there() -> None:
     assert wait_until_clean(lambda: ["a process"], patience_s=0) == ["a process"]
 
 
-def test_fixture_fails_a_test_that_leaves_a_process(pytester: pytest.Pytester) -> None:
+def test_fixture_fails_a_test_that_leaves_a_process(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     pytester.makeconftest("pytest_plugins = ['tests.support.fixtures_leaks']")
+    monkeypatch.setattr(fixtures_leaks, "_PATIENCE_S", 0.1)
     pytester.makepyfile(
         """
         import subprocess
