@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
@@ -31,10 +32,32 @@ def refuse_wrong_marks(items: list[pytest.Item]) -> None:
     refused = {id(item) for item, _ in wrong}
     items[:] = [item for item in items if id(item) not in refused]
     for item, error in wrong:
-        # A text, not an object: xdist uses it as a key, and drops a second one that is equal.
-        text = f"{item.nodeid}: {type(error).__name__}: {error}"
-        report = pytest.CollectReport(nodeid=item.nodeid, outcome="failed", longrepr=text, result=[])
+        mistake: Any = _Mistake(item.nodeid, f"{type(error).__name__}: {error}")
+        report = pytest.CollectReport(nodeid=item.nodeid, outcome="failed", longrepr=mistake, result=[])
         item.ihook.pytest_collectreport(report=report)
+
+
+@dataclass(frozen=True, slots=True)
+class _Mistake:
+    """What pytest shows of a wrong mark, as it is asked for by its terminal, its summary, and xdist.
+
+    The text names the test, since xdist shows only one of several reports with the same text.
+    """
+
+    nodeid: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.nodeid}: {self.message}"
+
+    def toterminal(self, writer: Any) -> None:
+        for line in str(self).splitlines():
+            writer.line(line, red=True)
+
+    @property
+    def reprcrash(self) -> _Mistake:
+        """Where pytest's short summary takes `message` from."""
+        return self
 
 
 def _find_mistake(item: pytest.Item) -> PodsError | None:

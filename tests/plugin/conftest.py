@@ -1,0 +1,24 @@
+"""pytest inside pytest: every test here gets a directory, an environment and a store of its own."""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+
+from pytest_pods import settings
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The inner pytest loads the plugin of this checkout, installed or not, and none of the outer one's settings."""
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
+    installed = entry_points(group="pytest11", name="pods")
+    # pytest-asyncio warns when it is configured, and takes a while to load.
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:asyncio" + ("" if installed else " -p pytest_pods.plugin"))
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
+    for name in settings.setting_names():
+        monkeypatch.delenv(settings.variable_name(name), raising=False)
