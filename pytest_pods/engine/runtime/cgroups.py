@@ -139,7 +139,7 @@ def find_delegated_parent(layout: CgroupLayout, membership: str) -> str | None:
     for directory in parse_membership(layout, membership):
         usable = os.access(directory, os.W_OK | os.X_OK) and os.access(directory / "cgroup.procs", os.W_OK)
         if usable:
-            return f"/{directory.relative_to(layout.unified)}".replace("/.", "/")
+            return f"/{directory.relative_to(layout.unified)}".removesuffix("/.") or "/"
     return None
 
 
