@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import threading
 from dataclasses import replace
@@ -71,6 +72,16 @@ class BlobStream:
         if self._response is not None:
             self._response.close()
         self._response = None
+
+    def abort(self) -> None:
+        """Ends the stream from another thread; the one that reads gets an error, at once if it waits for bytes."""
+        self._cancelled.set()
+        response = self._response
+        # Only shutting down wakes a reader; closing would not, and older libraries have neither.
+        shut_down = getattr(getattr(response, "raw", None), "shutdown", None)
+        if shut_down is not None:
+            with contextlib.suppress(OSError, ValueError, RuntimeError):
+                shut_down()
 
     def __iter__(self) -> Iterator[bytes]:
         try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -59,6 +60,11 @@ class FixedCredentials:
 
     def find(self, registry: str, repository: str) -> Credentials | None:
         return self.credentials if registry == self.registry else None
+
+
+def user_credentials() -> CredentialSource:
+    """What this process's user has logged in with."""
+    return CredentialFiles(build_credential_files(os.environ, uid=os.geteuid()))
 
 
 def build_credential_files(environment: Mapping[str, str], *, uid: int) -> tuple[Path, ...]:

@@ -154,7 +154,10 @@ def _describe(chain: tuple[BaseException, ...]) -> tuple[str, bool]:
         if isinstance(cause, ConnectionRefusedError):
             return "connection refused", True
         if isinstance(cause, ssl.SSLError):
-            return f"TLS failed ({clean(getattr(cause, 'reason', None) or str(cause)).lower().replace('_', ' ')})", False
+            return (
+                f"TLS failed ({clean(getattr(cause, 'reason', None) or str(cause)).lower().replace('_', ' ')})",
+                False,
+            )
         # time-outs of the libraries below are named so without being TimeoutError
         if isinstance(cause, TimeoutError) or "Timeout" in type(cause).__name__:
             return "it did not answer in time", True

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from pytest_pods.engine.errors import (
     ContentError,
+    DigestMismatchError,
     ImageNotFoundError,
     InvalidDocumentError,
     NotFoundError,
@@ -24,6 +27,7 @@ from pytest_pods.engine.oci.descriptor import Descriptor
 from pytest_pods.engine.oci.image_config import ImageConfig
 from pytest_pods.engine.oci.manifest import Manifest, layer_compression, parse_manifest
 from pytest_pods.engine.oci.platforms import get_for_platform, host_platform, platform_suits
+from pytest_pods.engine.services.parallel import run_together
 from pytest_pods.engine.specs import PullPolicy
 from pytest_pods.engine.state import locks
 from pytest_pods.engine.storage.blobs import BlobStore
@@ -31,12 +35,12 @@ from pytest_pods.engine.storage.images import ImageRecord, ImageStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from concurrent.futures import ThreadPoolExecutor
 
     from pytest_pods.engine.events import Progress
     from pytest_pods.engine.oci.descriptor import Platform
     from pytest_pods.engine.oci.digest import Digest
     from pytest_pods.engine.oci.reference import Reference
+    from pytest_pods.engine.registry.blob_stream import BlobStream
     from pytest_pods.engine.registry.client import RegistryClient
     from pytest_pods.engine.state.layout import StoreLayout
     from pytest_pods.engine.storage.layers import LayerStore
@@ -44,11 +48,12 @@ if TYPE_CHECKING:
 
 MOST_AT_ONCE: Final = 4
 _DEEPEST_INDEX: Final = 3
+_PRESENT: Final = "already there"
 
 
 @dataclass(frozen=True, slots=True)
 class PulledImage:
-    """`fetched` is False if all of the image was in the store before."""
+    """`fetched` is False if all layers were in the store before."""
 
     record: ImageRecord
     fetched: bool
@@ -68,6 +73,42 @@ class _Layer:
     descriptor: Descriptor
     diff_id: Digest
     chain_id: Digest
+
+    @property
+    def key(self) -> str:
+        """What progress is told under."""
+        return str(self.descriptor.digest)
+
+    @property
+    def title(self) -> str:
+        return f"layer {self.descriptor.digest.short}"
+
+
+class _Downloads:
+    """The streams of one pull, so that all can be ended when one has failed."""
+
+    def __init__(self) -> None:
+        self.given_up = threading.Event()
+        self._lock = threading.Lock()
+        self._streams: set[BlobStream] = set()
+
+    @contextmanager
+    def watch(self, stream: BlobStream) -> Iterator[None]:
+        """Ends the stream with the block, or when all is given up."""
+        with self._lock:
+            self._streams.add(stream)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._streams.discard(stream)
+            stream.close()
+
+    def give_up(self) -> None:
+        self.given_up.set()
+        with self._lock:
+            for stream in self._streams:
+                stream.abort()
 
 
 class ImagePuller:
@@ -133,116 +174,129 @@ class ImagePuller:
         return record if all(self._layers.has(chain_id) for chain_id in config.chain_ids) else None
 
     def _pull(self, reference: Reference, *, platform: Platform | None, progress: Progress) -> PulledImage:
-        where = reference.familiar()
         # Shared: a removal at the same time must not take what no record leads to yet.
         with locks.shared(self._layout.content_lock):
-            resolved = self._resolve(reference, platform or host_platform())
-            with locks.exclusive(self._layout.pull_lock(resolved.descriptor.digest)):
-                config_content = self._document(reference, resolved.manifest.config)
-                config = ImageConfig.from_bytes(config_content, where=where)
-                _check_platform(config, platform, where=where, progress=progress)
-                layers = build_layers(resolved.manifest, config, where=where)
-                fetched = self._fetch_layers(reference, layers, progress)
-                self._blobs.put(config_content, resolved.manifest.config.digest)
-                self._blobs.put(resolved.content, resolved.descriptor.digest)
-                record = ImageRecord(
-                    record_name(reference),
-                    resolved.descriptor,
-                    resolved.manifest.config,
-                    resolved.manifest.layers,
-                    time.time(),
-                )
-                with locks.exclusive(self._layout.images_lock):
-                    self._images.put(record)
+            pull = _Pull(self._client(), reference, self._layout, self._blobs, self._layers, self._launcher, progress)
+            pulled = pull.run(platform)
+            with locks.exclusive(self._layout.images_lock):
+                self._images.put(pulled.record)
+        return pulled
+
+
+@dataclass(frozen=True, slots=True)
+class _Pull:
+    """One pull: what its steps share."""
+
+    client: RegistryClient
+    reference: Reference
+    store: StoreLayout
+    blobs: BlobStore
+    layers: LayerStore
+    launcher: LauncherSource
+    progress: Progress
+
+    @property
+    def where(self) -> str:
+        return self.reference.familiar()
+
+    def run(self, platform: Platform | None) -> PulledImage:
+        resolved = self.resolve(platform or host_platform())
+        with locks.exclusive(self.store.pull_lock(resolved.descriptor.digest)):
+            config_content = self.fetch_config(resolved.manifest.config)
+            config = ImageConfig.from_bytes(config_content, where=self.where)
+            _check_platform(config, platform, where=self.where, progress=self.progress)
+            fetched = self.fetch_layers(build_layers(resolved.manifest, config, where=self.where))
+            self.blobs.put(config_content, resolved.manifest.config.digest)
+            self.blobs.put(resolved.content, resolved.descriptor.digest)
+        record = ImageRecord(
+            record_name(self.reference),
+            resolved.descriptor,
+            resolved.manifest.config,
+            resolved.manifest.layers,
+            time.time(),
+        )
         return PulledImage(record, fetched)
 
-    def _resolve(self, reference: Reference, platform: Platform) -> _Resolved:
-        where = reference.familiar()
-        fetched = self._client().get_manifest(reference)
+    def resolve(self, platform: Platform) -> _Resolved:
+        fetched = self.client.get_manifest(self.reference)
         content, digest = fetched.content, fetched.digest
-        document = parse_manifest(content, media_type=fetched.media_type, where=where)
+        document = parse_manifest(content, media_type=fetched.media_type, where=self.where)
         for _ in range(_DEEPEST_INDEX):
             if isinstance(document, Manifest):
                 return _Resolved(Descriptor(document.media_type, digest, len(content)), document, content)
-            entry = get_for_platform(document, platform, where=where)
-            content, digest = self._manifest(reference, entry), entry.digest
-            document = parse_manifest(content, media_type=entry.media_type, where=where)
-        raise InvalidDocumentError(f"the index of {where} leads to another index more than {_DEEPEST_INDEX} times")
+            entry = get_for_platform(document, platform, where=self.where)
+            content, digest = self.fetch_manifest(entry), entry.digest
+            document = parse_manifest(content, media_type=entry.media_type, where=self.where)
+        raise InvalidDocumentError(f"the index of {self.where} leads to indexes more than {_DEEPEST_INDEX} deep")
 
-    def _manifest(self, reference: Reference, entry: Descriptor) -> bytes:
-        if (content := self._stored(entry)) is None:
-            content = self._client().get_manifest(reference.with_digest(entry.digest)).content
+    def fetch_manifest(self, entry: Descriptor) -> bytes:
+        if (content := self.find_stored(entry)) is None:
+            content = self.client.get_manifest(self.reference.with_digest(entry.digest)).content
         if len(content) != entry.size:
             raise SizeMismatchError(
-                f"the manifest {entry.digest} of {reference.familiar()} has {len(content)} bytes, not {entry.size}"
+                f"the manifest {entry.digest} of {self.where} has {len(content)} bytes; its index promises {entry.size}"
             )
         return content
 
-    def _document(self, reference: Reference, descriptor: Descriptor) -> bytes:
-        stored = self._stored(descriptor)
-        return self._client().get_document(reference, descriptor) if stored is None else stored
+    def fetch_config(self, descriptor: Descriptor) -> bytes:
+        stored = self.find_stored(descriptor)
+        return self.client.get_document(self.reference, descriptor) if stored is None else stored
 
-    def _stored(self, descriptor: Descriptor) -> bytes | None:
+    def find_stored(self, descriptor: Descriptor) -> bytes | None:
         """A document that is in the store; what is damaged there counts as missing."""
         try:
-            return self._blobs.read(descriptor.digest)
+            return self.blobs.read(descriptor.digest)
         except (NotFoundError, ContentError):
             return None
 
-    def _fetch_layers(self, reference: Reference, layers: tuple[_Layer, ...], progress: Progress) -> bool:
+    def fetch_layers(self, layers: tuple[_Layer, ...]) -> bool:
         """Ingests what is missing, several at once; True if anything was. The first fault ends all and is raised."""
         missing = []
         for layer in layers:
-            if self._layers.has(layer.chain_id):
-                _tell_present(layer, progress)
+            if self.layers.has(layer.chain_id):
+                self.progress.started(layer.key, layer.descriptor.size, layer.title)
+                self.progress.finished(layer.key, _PRESENT)
             else:
                 missing.append(layer)
         if not missing:
             return False
-        # Imported when there is work for it: most pulls find everything here.
-        from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-
         # Asked for here, in the caller's thread: it may start the session's sandbox.
-        self._launcher()
-        cancelled = threading.Event()
-        with ThreadPoolExecutor(min(MOST_AT_ONCE, len(missing)), thread_name_prefix="pods-pull") as pool:
-            try:
-                futures = [pool.submit(self._fetch_layer, reference, one, progress, cancelled) for one in missing]
-                done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-                faults = [fault for future in done if (fault := future.exception()) is not None]
-            except BaseException:
-                _give_up(pool, cancelled)
-                raise
-            if faults:
-                _give_up(pool, cancelled)
-                raise faults[0]
+        self.launcher()
+        downloads = _Downloads()
+        run_together(
+            [partial(self.fetch_layer, layer, downloads) for layer in missing],
+            most=MOST_AT_ONCE,
+            give_up=downloads.give_up,
+        )
         return True
 
-    def _fetch_layer(self, reference: Reference, layer: _Layer, progress: Progress, cancelled: threading.Event) -> None:
-        key = str(layer.descriptor.digest)
-        if self._blobs.has(layer.descriptor.digest):
-            # The layer was lost or removed, its blob was not.
-            try:
-                self._ingest(self._blobs.chunks(layer.descriptor.digest), layer, progress, cancelled)
-                return
-            except ContentError:
-                self._blobs.remove(layer.descriptor.digest)
-        with self._client().open_blob(reference, layer.descriptor, cancelled=cancelled) as stream:
-            fresh = self._ingest(stream, layer, progress, cancelled)
+    def fetch_layer(self, layer: _Layer, downloads: _Downloads) -> None:
+        self.progress.started(layer.key, layer.descriptor.size, layer.title)
+        fresh = self.restore_layer(layer, downloads)
         if not fresh:
-            progress.finished(key, "already there")
+            stream = self.client.open_blob(self.reference, layer.descriptor, cancelled=downloads.given_up)
+            with downloads.watch(stream):
+                fresh = self.ingest(stream, layer, downloads)
+        self.progress.finished(layer.key, "" if fresh else _PRESENT)
 
-    def _ingest(self, chunks: Iterable[bytes], layer: _Layer, progress: Progress, cancelled: threading.Event) -> bool:
-        fresh = self._layers.ingest(
-            _counted(chunks, layer, progress, cancelled),
+    def restore_layer(self, layer: _Layer, downloads: _Downloads) -> bool:
+        """Unpacks the layer from its blob where only that is in the store; False if this cannot be done."""
+        if not self.blobs.has(layer.descriptor.digest):
+            return False
+        try:
+            return self.ingest(self.blobs.chunks(layer.descriptor.digest), layer, downloads)
+        except (DigestMismatchError, SizeMismatchError):
+            self.blobs.remove(layer.descriptor.digest)
+            return False
+
+    def ingest(self, chunks: Iterable[bytes], layer: _Layer, downloads: _Downloads) -> bool:
+        return self.layers.ingest(
+            _counted(chunks, layer, downloads, self.progress),
             descriptor=layer.descriptor,
             diff_id=layer.diff_id,
             chain_id=layer.chain_id,
-            progress=progress,
+            progress=self.progress,
         )
-        if fresh:
-            progress.finished(str(layer.descriptor.digest))
-        return fresh
 
 
 def record_name(reference: Reference) -> str:
@@ -272,26 +326,12 @@ def _check_platform(config: ImageConfig, asked: Platform | None, *, where: str, 
     progress.message(f"{where} is for {config.platform}; this machine is {wanted}")
 
 
-def _tell_present(layer: _Layer, progress: Progress) -> None:
-    key = str(layer.descriptor.digest)
-    progress.started(key, layer.descriptor.size, f"layer {layer.descriptor.digest.short}")
-    progress.finished(key, "already there")
-
-
-def _counted(chunks: Iterable[bytes], layer: _Layer, progress: Progress, cancelled: threading.Event) -> Iterator[bytes]:
-    key = str(layer.descriptor.digest)
-    progress.started(key, layer.descriptor.size, f"layer {layer.descriptor.digest.short}")
+def _counted(chunks: Iterable[bytes], layer: _Layer, downloads: _Downloads, progress: Progress) -> Iterator[bytes]:
     for chunk in chunks:
-        if cancelled.is_set():
+        if downloads.given_up.is_set():
             raise RegistryError(f"the pull of layer {layer.descriptor.digest.short} was given up")
         yield chunk
-        progress.advanced(key, len(chunk))
-
-
-def _give_up(pool: ThreadPoolExecutor, cancelled: threading.Event) -> None:
-    """Ends what runs at its next chunk, and what has not begun at once; leaving the pool's block waits for all."""
-    cancelled.set()
-    pool.shutdown(wait=False, cancel_futures=True)
+        progress.advanced(layer.key, len(chunk))
 
 
 def _for(platform: Platform | None) -> str:

@@ -6,7 +6,7 @@ import json
 import pickle
 import socket
 import ssl
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
@@ -62,7 +62,8 @@ def test_status_gives_a_named_error(status: int, kind: type[PodsError], temporar
 
 def test_message_says_what_was_asked_of_whom_and_why_it_failed() -> None:
     assert str(translate(404, body("MANIFEST_UNKNOWN", "manifest unknown"))) == (
-        "host.name does not have the image host.name/x:1: manifest unknown\nhint: check the spelling of repository and tag"
+        "host.name does not have the image host.name/x:1: manifest unknown\n"
+        "hint: check the spelling of repository and tag"
     )
 
 
@@ -102,7 +103,7 @@ def test_unreadable_retry_after_says_nothing(value: str) -> None:
 
 
 def test_retry_after_may_be_a_date() -> None:
-    later = datetime.now(timezone.utc) + timedelta(seconds=100)
+    later = datetime.now(UTC) + timedelta(seconds=100)
     assert parse_retry_after(format_datetime(later, usegmt=True)) == pytest.approx(100, abs=5)
     assert parse_retry_after("Wed, 21 Oct 2015 07:28:00 GMT") == 0.0
 
