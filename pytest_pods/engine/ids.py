@@ -30,8 +30,12 @@ def parse_name(text: str) -> str:
     return text
 
 
-_FIRST = "brisk calm clever eager fair gentle keen lively merry neat plain quick quiet ready solid swift tidy warm".split()
-_SECOND = "badger beaver crane dolphin falcon finch heron lynx marten orca otter owl puffin raven seal stork tern wren".split()
+_FIRST = (
+    "brisk calm clever eager fair gentle keen lively merry neat plain quick quiet ready solid swift tidy warm"
+).split()
+_SECOND = (
+    "badger beaver crane dolphin falcon finch heron lynx marten orca otter owl puffin raven seal stork tern wren"
+).split()
 
 
 def new_container_name() -> str:

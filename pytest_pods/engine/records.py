@@ -33,7 +33,7 @@ class PublishedPort:
 
 @dataclass(frozen=True, slots=True)
 class ContainerRecord:
-    """What is known of a container when it is created. `created` is seconds since the epoch; `argv` what it executes."""
+    """What is known of a container when it is created. `created`: seconds since the epoch; `argv`: what it executes."""
 
     id: str
     name: str

@@ -31,7 +31,7 @@ class PullPolicy(enum.Enum):
 
 
 class NetworkMode(enum.Enum):
-    """`PRIVATE`: own namespace with loopback and a way out; `NONE`: own namespace, loopback only; `HOST`: the host's."""
+    """`PRIVATE`: own namespace with loopback and a way out; `NONE`: loopback only; `HOST`: the host's."""
 
     PRIVATE = "private"
     NONE = "none"
@@ -146,7 +146,9 @@ def build_container_spec(image: object, command: object = None, /, **options: An
     _refuse_same_target(mounts)
     spec = ContainerSpec(image=image, **values)
     if spec.network is NetworkMode.HOST and spec.ports:
-        raise InvalidSpecError("ports cannot be published with network='host'", hint="the service is on the host's ports already")
+        raise InvalidSpecError(
+            "ports cannot be published with network='host'", hint="the service is on the host's ports already"
+        )
     return spec
 
 
@@ -315,7 +317,9 @@ def parse_volume(text: str) -> BindMount:
 
 def _parse_volumes(value: object) -> tuple[MountSpec, ...]:
     if isinstance(value, Mapping):
-        return tuple(BindMount(str(source), _parse_absolute("volumes target", target)) for target, source in value.items())
+        return tuple(
+            BindMount(str(source), _parse_absolute("volumes target", target)) for target, source in value.items()
+        )
     if isinstance(value, str) or not isinstance(value, Sequence):
         raise InvalidSpecError(f"volumes has to be a list of 'SOURCE:TARGET' or a mapping, not {value!r}")
     return tuple(parse_volume(_parse_text("volumes", item)) for item in value)
@@ -334,7 +338,9 @@ def parse_tmpfs(text: str) -> TmpfsMount:
         elif option in ("ro", "rw", "noexec", "exec", "nosuid", "suid", "nodev", "dev"):
             rest.append(option)
         else:
-            raise InvalidSpecError(f"tmpfs {text!r}: unknown option {option!r}", hint="size=, mode=, ro, noexec, exec are known")
+            raise InvalidSpecError(
+                f"tmpfs {text!r}: unknown option {option!r}", hint="size=, mode=, ro, noexec, exec are known"
+            )
     return TmpfsMount(_parse_absolute("tmpfs", target), size, mode, tuple(rest))
 
 
@@ -394,7 +400,9 @@ def parse_signal(value: object) -> signal.Signals:
     """Reads "TERM", "SIGTERM", "15" or 15; raises InvalidSpecError."""
     text = str(value).upper()
     try:
-        return signal.Signals(int(text)) if text.isdigit() else signal.Signals[text if text.startswith("SIG") else f"SIG{text}"]
+        if text.isdigit():
+            return signal.Signals(int(text))
+        return signal.Signals[text if text.startswith("SIG") else f"SIG{text}"]
     except (KeyError, ValueError):
         raise InvalidSpecError(f"unknown signal {value!r}", hint="write a name such as TERM, or a number") from None
 
@@ -409,7 +417,9 @@ def _parse_wait(name: str, value: object) -> object:
     return value
 
 
-_REQUIRED = frozenset({"ports", "env", "labels", "network", "cap_add", "cap_drop", "stop_timeout", "interactive", "tty"})
+_REQUIRED = frozenset(
+    {"ports", "env", "labels", "network", "cap_add", "cap_drop", "stop_timeout", "interactive", "tty"}
+)
 
 _PARSERS: dict[str, Any] = {
     "entrypoint": _parse_command,

@@ -1,4 +1,4 @@
-"""What the engine asks of whatever starts processes for it: the sandbox, or the caller itself where no sandbox is needed."""
+"""What the engine asks of whatever starts processes for it: the sandbox, or the caller itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Descriptors: what content is, how long it is and which digest it has (OCI image specification, "Content Descriptors")."""
+"""Descriptors: what content is, how long it is and which digest it has, as the OCI image specification has them."""
 
 from __future__ import annotations
 

@@ -25,7 +25,8 @@ class Digest:
         algorithm, separator, digits = text.partition(":")
         if not separator or _LENGTHS.get(algorithm) != len(digits) or not _HEX.match(digits):
             raise InvalidDocumentError(
-                f"invalid digest {text[:160]!r}", hint="a digest is sha256: and 64, or sha512: and 128, lower-case hex digits"
+                f"invalid digest {text[:160]!r}",
+                hint="a digest is sha256: and 64, or sha512: and 128, lower-case hex digits",
             )
         return cls(algorithm, digits)
 

@@ -1,4 +1,4 @@
-"""The image config: how a container of an image is to be run, and its layers' diff IDs (OCI image specification, "Image Configuration").
+"""The image config: how a container of an image is to be run, and its layers' diff IDs.
 
 Docker's config document has the same shape; what only Docker has is read where the engine uses it (health check).
 """
@@ -46,7 +46,9 @@ class ImageConfig:
         rootfs = read.mapping(top.get("rootfs"), "rootfs")
         diff_ids = tuple(Digest.parse(text) for text in read.texts(rootfs.get("diff_ids"), "rootfs.diff_ids"))
         if len(diff_ids) > _MOST_LAYERS:
-            raise InvalidDocumentError(f"the image config of {where} has {len(diff_ids)} layers; {_MOST_LAYERS} are the most")
+            raise InvalidDocumentError(
+                f"the image config of {where} has {len(diff_ids)} layers; {_MOST_LAYERS} are the most"
+            )
         return cls(
             platform=Platform(
                 read.text(top.get("os") or "linux", "os"),
