@@ -193,6 +193,15 @@ class Engine:
         """Removes a reference and, with the last one, the image. Raises ImageNotFoundError, InUseError."""
         self._image_service.remove(reference, force=force)
 
+    def find_damage(self) -> Sequence[str]:
+        """Checks every blob and layer of the store, content included; what is wrong, for people."""
+        return self._image_service.find_damage()
+
+    @property
+    def swept(self) -> SweepReport:
+        """What this session's start removed of dead ones."""
+        return self._session.swept
+
     def create(self, image: str, command: Command | None = None, /, **options: Any) -> Container:
         """A container that is not started; options as of `specs.build_container_spec`."""
         return self.create_from(build_container_spec(image, command, **options))

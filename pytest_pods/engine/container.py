@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import socket
 
     from pytest_pods.engine.host.inotify import Watcher
+    from pytest_pods.engine.host.terminals import Terminal
     from pytest_pods.engine.runtime.logs import LogLine, LogPosition, LogReader
     from pytest_pods.engine.services.attachment import Attachment
     from pytest_pods.engine.services.containers import ContainerService, ExitDescriptor
@@ -229,9 +230,16 @@ class Container:
         env: Mapping[str, str] | None = None,
         privileged: bool = False,
     ) -> int:
-        """Executes a command on descriptors of the caller and returns its exit code; with `tty` they are one terminal."""
+        """Executes a command on descriptors of the caller and returns its exit code.
+
+        With `tty` all three are the inner end of `open_terminal`, which becomes the command's controlling terminal.
+        """
         request = ExecRequest(_split(command), user, workdir, env, privileged, tty)
         return self._service.exec_attached(self._record, request, stdin=stdin, stdout=stdout, stderr=stderr)
+
+    def open_terminal(self) -> Terminal:
+        """A terminal inside the container, for `exec_attached`; the caller relays its outer end and closes it."""
+        return self._service.open_terminal(self._record)
 
     def succeed(self, *commands: str) -> str:
         """Runs each command by `/bin/sh -c`, and returns their output; CommandError if one fails."""

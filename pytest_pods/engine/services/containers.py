@@ -49,6 +49,7 @@ from pytest_pods.engine.specs import ContainerSpec, NetworkMode, PortSpec, PullP
 
 if TYPE_CHECKING:
     from pytest_pods.engine.host.inotify import Watcher
+    from pytest_pods.engine.host.terminals import Terminal
     from pytest_pods.engine.runtime.logs import LogLine, LogPosition, LogReader
     from pytest_pods.engine.services.attachment import Attachment
     from pytest_pods.engine.services.counters import Counters
@@ -509,6 +510,13 @@ class ContainerService:
             process.close_pidfd()
         return 128 - status if status < 0 else status
 
+    def open_terminal(self, record: ContainerRecord) -> Terminal:
+        """A terminal of the container's own devpts, so that it has a name there."""
+        from pytest_pods.engine.host.terminals import Terminal
+
+        flags = os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC
+        return Terminal(self._session.start().open("/dev/pts/ptmx", flags, root=self._root(record)))
+
     @property
     def _exec_service(self) -> ExecService:
         if self._execs is None:
@@ -633,9 +641,7 @@ class ContainerService:
         from pytest_pods.engine.services.attachment import Attachment
 
         layout = self._layout(record)
-        return Attachment.connect(
-            layout.attach_socket, control_fifo=layout.control_fifo, stdin=stdin, stdout=stdout, stderr=stderr
-        )
+        return Attachment.open(layout.bundle_dir, stdin=stdin, stdout=stdout, stderr=stderr, tty=record.spec.tty)
 
 
 class _Remover:

@@ -66,6 +66,7 @@ class Session:
         self._uplink: Uplink | None = None
         self._cgroups: SessionCgroups | None = None
         self._ours = False
+        self.swept = SweepReport()
         self._closed = False
 
     @property
@@ -105,7 +106,7 @@ class Session:
                 if self._closed:
                     raise WrongStateError(f"session {self.id} is closed already")
                 self._sandbox = self._start()
-                sweep_in(self)
+                self.swept = sweep_in(self)
             return self._sandbox
 
     def attach(self) -> Sandbox:
@@ -200,7 +201,7 @@ class Session:
             return
         sandbox.shutdown()
         if not self._ours:
-            self._await_janitor()
+            state.await_end(self.layout)
 
     def leave(self) -> None:
         """Ends the session if it is this process's own; a kept or command-line session goes on."""
@@ -212,38 +213,19 @@ class Session:
         else:
             self.end()
 
-    def _await_janitor(self) -> None:
-        import fcntl
-
-        # The janitor holds the session's lock until it has removed everything.
-        try:
-            lock = os.open(self.layout.lock_file, os.O_RDWR | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        finally:
-            os.close(lock)
-
 
 def open_command_line_session(store: StoreLayout) -> Session:
     """The user's session for the command line: joined if it lives, made otherwise. Several command lines may race."""
-    import fcntl
-
     ensure_store(store)
     session = Session(store, session_id=COMMAND_LINE_SESSION, kind=SessionKind.COMMAND_LINE)
-    lock = os.open(store.run_root / "command-line.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with state.opening_command_line(store):
         try:
             session.attach()
         except SessionNotFoundError:
-            session._await_janitor() if state.is_live(session.layout) else None
+            state.await_end(session.layout)
             _remove_left_overs_of(store, session.layout)
             session.start()
             session.listen()
-    finally:
-        os.close(lock)
     return session
 
 

@@ -72,10 +72,36 @@ class SessionRecord:
 def sweeping(store: StoreLayout) -> Iterator[None]:
     """Holds the run root's lock: sessions are made, and judged dead, one at a time. Short; never while deleting."""
     ensure_store(store)
-    lock = os.open(store.sessions_dir / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    with _flocked(store.sessions_dir / ".lock"):
+        yield
+
+
+@contextmanager
+def opening_command_line(store: StoreLayout) -> Iterator[None]:
+    """Held while the command line's session is looked for and, if it is not there, made: one process does that."""
+    ensure_store(store)
+    with _flocked(store.run_root / "command-line.lock"):
+        yield
+
+
+@contextmanager
+def _flocked(path: Path) -> Iterator[None]:
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(lock)
+
+
+def await_end(layout: SessionLayout) -> None:
+    """Waits until nobody holds the session's lock: its janitor does until it has removed everything."""
+    try:
+        lock = os.open(layout.lock_file, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
     finally:
         os.close(lock)
 

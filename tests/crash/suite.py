@@ -1,0 +1,48 @@
+"""The busy suite that is killed: pull and unpack, create, start, publish, execute, remove, in turn and for ever.
+
+Run by `test_kills` with pytest, in a directory of its own, under the name test_busy.py.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pytest_pods import Container, Engine
+
+BUSYBOX = "localhost/busybox:1"
+REGISTRY_IMAGE = os.environ["PODS_CRASH_IMAGE"]
+PROGRESS = Path(os.environ["PODS_CRASH_PROGRESS"])
+
+
+def tell(phase: str) -> None:
+    with PROGRESS.open("a") as file:
+        file.write(f"{phase}\n")
+
+
+@pytest.mark.parametrize("number", range(10_000))
+def test_busy(number: int, pods: Engine, run_container: Callable[..., Container]) -> None:
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
+    if number % 3 == 0:
+        reference = f"{REGISTRY_IMAGE}-{worker}:1"
+        tell("pull")
+        pods.pull(reference)
+        tell("remove image")
+        pods.remove_image(reference, force=True)
+    tell("create")
+    network = ("none", "private", "host")[number % 3]
+    ports = [] if network == "host" else [80]
+    container = pods.create(BUSYBOX, ["sleep", "1000"], network=network, ports=ports)
+    tell("start")
+    container.start()
+    tell("exec")
+    assert container.exec(["echo", "hi"]).stdout == "hi\n"
+    assert container.exec(["true"], through_runtime=number % 2 == 0).ok
+    tell("run")
+    run_container(BUSYBOX, ["sh", "-c", "echo > /file; sleep 1000"], network="none")
+    tell("remove")
+    container.remove()
+    tell("next")
