@@ -128,8 +128,10 @@ def parse_retry_after(value: str | None) -> float | None:
     return max(0.0, moment.timestamp() - time.time())
 
 
-def translate_connection_error(error: BaseException, *, registry: str, address: str) -> RegistryUnreachableError:
-    """The error for a connection that could not be made or broke."""
+def translate_connection_error(
+    error: BaseException, *, registry: str, address: str, subject: str | None = None
+) -> RegistryUnreachableError:
+    """The error for a connection that could not be made, or broke while `subject` was read."""
     chain = tuple(_causes(error))
     name = registry if registry == address else f"{registry} (at {address})"
     for cause in chain:
@@ -139,6 +141,12 @@ def translate_connection_error(error: BaseException, *, registry: str, address: 
                 hint="give the certificate of its authority as `ca`, in certs.d, or with REQUESTS_CA_BUNDLE",
             )
     reason, temporary = _describe(chain)
+    if subject is not None:
+        return RegistryUnreachableError(
+            f"cannot read {subject} from the registry {name} to its end: {reason}",
+            hint="try again, and look for what ends connections on the way if it happens again",
+            temporary=temporary,
+        )
     return RegistryUnreachableError(
         f"cannot reach the registry {name}: {reason}",
         hint="check the name, the network, and HTTPS_PROXY and NO_PROXY if a proxy is needed",

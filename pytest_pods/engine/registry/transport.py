@@ -95,7 +95,9 @@ class Transport:
     def connection_broke(self, error: BaseException, request: Request) -> RegistryUnreachableError:
         """The engine's error for a connection that broke while an answer was read."""
         registry = request.scope.registry
-        return translate_connection_error(error, registry=registry, address=registry_address(registry))
+        return translate_connection_error(
+            error, registry=registry, address=registry_address(registry), subject=request.subject
+        )
 
     def _send(self, request: Request) -> requests.Response:
         scope = request.scope
