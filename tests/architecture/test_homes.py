@@ -47,7 +47,7 @@ USE_HOMES: Final[dict[str, tuple[str, ...]]] = {
     "os.execve": (f"{E}.host",),
     "os.execv": (f"{E}.host",),
     "sys.exit": ("pytest_pods.cli", "pytest_pods.__main__"),
-    "os._exit": (f"{E}.host",),
+    "os._exit": (f"{E}.host", f"{E}.storage.unpack.program"),
     "eval": (),
     "exec": (),
 }

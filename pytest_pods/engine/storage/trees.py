@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
+from contextlib import suppress
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
 from pytest_pods.engine.host.process import Launcher
 from pytest_pods.engine.storage.child import run_child
+from pytest_pods.engine.storage.unpack.removal import remove_tree as remove_entry
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,12 +29,12 @@ def remove_tree(directory: Path, launcher: LauncherSource) -> None:
 
 
 def _remove_own(directory: Path) -> None:
-    try:
-        shutil.rmtree(directory)
-    except FileNotFoundError:
-        # Somebody else may be removing it as well.
-        if os.path.lexists(directory):
-            shutil.rmtree(directory)
+    with suppress(FileNotFoundError):
+        parent = os.open(directory.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            remove_entry(os.fsencode(directory.name), parent)
+        finally:
+            os.close(parent)
 
 
 def _has_foreign_files(directory: Path) -> bool:

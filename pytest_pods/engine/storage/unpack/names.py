@@ -10,7 +10,9 @@ OPAQUE = b".wh..wh..opq"
 _AUFS = frozenset({b".wh..wh.aufs", b".wh..wh.orph", b".wh..wh.plnk"})
 
 _MOST_NAME = 255
-_MOST_PATH = 4095
+# Less than the kernel's limit, because the same files have longer names from outside.
+_MOST_PATH = 3500
+_MOST_DEPTH = 256
 
 
 def split_name(name: bytes) -> tuple[bytes, ...]:
@@ -25,6 +27,8 @@ def split_name(name: bytes) -> tuple[bytes, ...]:
         parts = [part for part in parts if part not in (b"", b".")]
     if b".." in parts:
         raise Refusal("unsafe", f"entry {show(name)} would reach out of the layer")
+    if len(parts) > _MOST_DEPTH:
+        raise Refusal("unsafe", f"entry {show(name)} lies {len(parts)} directories deep")
     if b"\0" in name:
         raise Refusal("unsafe", f"entry {show(name)} has a NUL byte in its name")
     if len(name) > _MOST_NAME and any(len(part) > _MOST_NAME for part in parts):

@@ -39,6 +39,8 @@ def main() -> None:
     except MemoryError:
         lines = ["refused system out of memory"]
     _write_all(_REPORT, "".join(f"{' '.join(line.splitlines())}\n" for line in lines).encode("utf-8", "replace"))
+    # The reading thread may still hang in its read, and ending it takes a library that is not in the new root.
+    os._exit(0)
 
 
 def _write_all(descriptor: int, data: bytes) -> None:
@@ -101,7 +103,7 @@ def _verify(root: str, entries: str) -> list[str]:
 
 
 def _remove(directory: str, name: str) -> list[str]:
-    from pytest_pods.engine.storage.unpack.tree import remove_tree
+    from pytest_pods.engine.storage.unpack.removal import remove_tree
 
     descriptor = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     with suppress(FileNotFoundError):

@@ -21,6 +21,7 @@ from pytest_pods.engine.storage.unpack.names import (
     split_name,
 )
 from pytest_pods.engine.storage.unpack.refusal import Refusal, show
+from pytest_pods.engine.storage.unpack.removal import remove_tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -379,36 +380,3 @@ def is_kept(key: bytes) -> bool:
     if key.startswith(b"user."):
         return not key.startswith(b"user.overlay.")
     return key in (b"security.capability", b"system.posix_acl_access", b"system.posix_acl_default")
-
-
-def remove_tree(name: bytes, parent: int) -> bool:
-    """Removes a file, or a directory with all below it (then the answer is True); follows no link."""
-    try:
-        os.unlink(name, dir_fd=parent)
-        return False
-    except IsADirectoryError:
-        pass
-    # One frame a directory would end at Python's limit of recursion, and a chain of descriptors at the process's.
-    stack = [(os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent), name)]
-    try:
-        while stack:
-            descriptor, own_name = stack[-1]
-            inner = None
-            for child in os.listdir(descriptor):
-                child_name = os.fsencode(child)
-                try:
-                    os.unlink(child_name, dir_fd=descriptor)
-                except IsADirectoryError:
-                    inner = child_name
-                    break
-            if inner is not None:
-                flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-                stack.append((os.open(inner, flags, dir_fd=descriptor), inner))
-                continue
-            stack.pop()
-            os.close(descriptor)
-            os.rmdir(own_name, dir_fd=stack[-1][0] if stack else parent)
-    finally:
-        for descriptor, _ in stack:
-            os.close(descriptor)
-    return True
