@@ -155,6 +155,11 @@ class ContainerLayout:
         return self.directory / "fault"
 
     @property
+    def client_lock_file(self) -> Path:
+        """Held by a command line that has the container in the foreground and will remove it itself."""
+        return self.directory / "client"
+
+    @property
     def namespaces_dir(self) -> Path:
         return self.directory / "ns"
 
