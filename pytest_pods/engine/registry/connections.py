@@ -80,11 +80,13 @@ class Connections:
                 return response
             response.close()
             target = urljoin(url, target)
-            self._check_redirect(call, source=url, target=target)
+            self._check_redirect(call, source=url, target=target, status=response.status_code)
             if origin_of(target) != origin_of(url):
                 authorization = None
             url = target
-        raise RegistryResponseError(f"{call.registry} redirects more than {_MOST_REDIRECTS} times", status=310)
+        raise RegistryResponseError(
+            f"{call.registry} redirects more than {_MOST_REDIRECTS} times", status=response.status_code
+        )
 
     def close(self) -> None:
         with self._lock:
@@ -126,7 +128,7 @@ class Connections:
                 self._prepared.add(parts.netloc)
             return self._session
 
-    def _check_redirect(self, call: Call, *, source: str, target: str) -> None:
+    def _check_redirect(self, call: Call, *, source: str, target: str, status: int) -> None:
         old, new = urlsplit(source), urlsplit(target)
         allowed = new.scheme == "https" or (
             new.scheme == "http" and (old.scheme == "http" or self.insecure.plain_allowed(new.netloc))
@@ -135,7 +137,8 @@ class Connections:
         inward = is_loopback(new.netloc) and not is_loopback(old.netloc)
         if not allowed or inward or "@" in new.netloc:
             raise RegistryResponseError(
-                f"{call.registry} redirects to {new.scheme}://{new.hostname}, which is not safe to follow", status=310
+                f"{call.registry} redirects to {new.scheme}://{new.hostname}, which is not safe to follow",
+                status=status,
             )
 
 

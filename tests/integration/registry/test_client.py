@@ -29,6 +29,8 @@ from tests.support.images import ImageBuilder, build_index
 from tests.support.registry import PASSWORD, USER, Registry, run_registry
 from tests.support.token_server import IDENTITY_TOKEN
 
+pytestmark = pytest.mark.registry
+
 IMAGE = ImageBuilder().layer({"a": os.urandom(100_000)}).layer({"b": "2"}, compression="zstd").build()
 ONCE = RetryPolicy(attempts=1)
 

@@ -31,6 +31,8 @@ from tests.support.images import ImageBuilder
 from tests.support.registry import PASSWORD, USER, Registry
 
 QUICK = RetryPolicy(first_wait_s=0.005, longest_step_s=0.02)
+pytestmark = pytest.mark.registry
+
 IMAGE = ImageBuilder().layer({"big": os.urandom(1_500_000)}, compression="plain").build()
 LAYER = IMAGE.layers[0]
 BLOB = r"GET /v2/.*/blobs/"

@@ -36,7 +36,8 @@ from tests.support.faulty_proxy import Answer, Change, CutAfter, FaultyProxy
 from tests.support.images import BuiltImage, ImageBuilder, Kind, build_index, build_layer, busybox_image
 from tests.support.registry import Registry
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="unpacks without a sandbox, which needs root")
+# Layers are unpacked by a child of the test, without a sandbox.
+pytestmark = [pytest.mark.root, pytest.mark.registry]
 
 QUICK = RetryPolicy(first_wait_s=0.005, longest_step_s=0.02)
 BLOB = r"GET /v2/.*/blobs/"
