@@ -89,7 +89,8 @@ class LayerStore:
             if self._hides_all_below(layer):
                 directories.clear()
             directories.append(layer.diff_dir)
-        return tuple(directories)
+        # overlayfs wants at least one.
+        return tuple(directories) or (self._layout.empty_dir,)
 
     def size(self, chain_id: Digest) -> int:
         """Bytes of the uncompressed layer; 0 if it is not here."""
