@@ -112,9 +112,9 @@ def _split_name(text: str, name: str) -> tuple[str, str]:
         registry, repository = DEFAULT_REGISTRY, name
     if registry == f"index.{DEFAULT_REGISTRY}":
         registry = DEFAULT_REGISTRY
-    if registry == DEFAULT_REGISTRY and repository and "/" not in repository:
-        repository = _OFFICIAL + repository
     _check_repository(text, repository)
+    if registry == DEFAULT_REGISTRY and "/" not in repository:
+        repository = _OFFICIAL + repository
     if len(registry) + 1 + len(repository) > _LONGEST_NAME:
         raise _invalid(text, "its name is too long", f"registry and repository have at most {_LONGEST_NAME} characters")
     return registry, repository

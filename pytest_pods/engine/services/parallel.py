@@ -11,7 +11,7 @@ from pytest_pods.engine.deadline import Deadline
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-_GRACE_S = 5.0
+_GRACE_S = 2.0
 
 
 def run_together(tasks: Sequence[Callable[[], None]], *, most: int, give_up: Callable[[], None]) -> None:

@@ -109,10 +109,10 @@ def test_familiar_form_is_short(text: str, familiar: str) -> None:
 
 def test_message_names_the_text_the_reason_and_a_cure() -> None:
     with pytest.raises(InvalidReferenceError) as caught:
-        Reference.parse("team/App")
+        Reference.parse("Redis:7")
     assert str(caught.value) == (
-        "invalid image reference 'team/App': the repository 'team/App' has upper-case letters\n"
-        "hint: did you mean 'team/app'?"
+        "invalid image reference 'Redis:7': the repository 'Redis' has upper-case letters\n"
+        "hint: did you mean 'redis'?"
     )
 
 
