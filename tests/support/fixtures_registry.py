@@ -17,7 +17,6 @@ from tests.support.registry import Registry, run_registry
 
 if TYPE_CHECKING:
     from pytest_pods.engine.registry.client import RegistryClient
-
     from tests.support.images import BuiltImage, BuiltIndex
 
 
