@@ -5,14 +5,13 @@ It is loaded in every run of pytest, also where no test uses a container: it imp
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_pods import settings as pods_settings
 from pytest_pods.fixtures.containers import container, run_container
-from pytest_pods.fixtures.session import OWNER, SETTINGS, _pods_owner, find_owner, pods, skip_if_missing
+from pytest_pods.fixtures.session import OWNER, SETTINGS, _pods_owner, pods
 from pytest_pods.markers.collection import mark_engine_tests, refuse_wrong_marks
 from pytest_pods.markers.definitions import LINES
 
@@ -50,36 +49,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     # First, so that -m sees the marks, and wrong marks are found in tests that -k leaves out.
     refuse_wrong_marks(items)
-    mark_engine_tests(items)
+    if mark_engine_tests(items):
+        from pytest_pods.fixtures.diagnostics import ensure_following
 
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    owner = find_owner(item.config)
-    if owner is not None:
-        owner.begin_test(item.nodeid, fixtures=getattr(item, "fixturenames", ()))
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    try:
-        return (yield)
-    except Exception as error:
-        if find_owner(item.config) is not None:
-            skip_if_missing(item.config, error)
-        raise
-
-
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    report = yield
-    owner = find_owner(item.config)
-    if owner is not None and report.failed:
-        report.sections.extend((section.title, section.text) for section in owner.fail_test())
-    return report
+        ensure_following(config)
 
 
 @pytest.hookimpl(trylast=True)

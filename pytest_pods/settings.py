@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn
 
 if TYPE_CHECKING:
     import pytest
@@ -46,8 +46,7 @@ class Settings:
         return PullPolicy(self.pull)
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """One place that settings come from; `label` says, for messages, how a setting is written there."""
 
     label: Callable[[str], str]
@@ -115,8 +114,7 @@ def build_settings(sources: tuple[Source, ...]) -> Settings:
     return Settings(**chosen)
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
+class _Place(NamedTuple):
     label: str
     base: Path | None
 

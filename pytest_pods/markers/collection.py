@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -16,12 +15,12 @@ ENGINE_FIXTURE: Final = "_pods_owner"
 """Every way to the engine goes through this fixture, whatever people name, or override, on the way to it."""
 
 
-def mark_engine_tests(items: list[pytest.Item]) -> None:
-    """Puts `pods` on every test whose fixtures lead to the engine, directly or through others."""
-    mark = getattr(pytest.mark, PODS)
-    for item in items:
-        if ENGINE_FIXTURE in getattr(item, "fixturenames", ()):
-            item.add_marker(mark)
+def mark_engine_tests(items: list[pytest.Item]) -> bool:
+    """Puts `pods` on every test whose fixtures lead to the engine, directly or through others; True if there is one."""
+    reaching = [item for item in items if ENGINE_FIXTURE in getattr(item, "fixturenames", ())]
+    for item in reaching:
+        item.add_marker(PODS)
+    return bool(reaching)
 
 
 def refuse_wrong_marks(items: list[pytest.Item]) -> None:
@@ -37,15 +36,15 @@ def refuse_wrong_marks(items: list[pytest.Item]) -> None:
         item.ihook.pytest_collectreport(report=report)
 
 
-@dataclass(frozen=True, slots=True)
 class _Mistake:
     """What pytest shows of a wrong mark, as it is asked for by its terminal, its summary, and xdist.
 
     The text names the test, since xdist shows only one of several reports with the same text.
     """
 
-    nodeid: str
-    message: str
+    def __init__(self, nodeid: str, message: str) -> None:
+        self.nodeid = nodeid
+        self.message = message
 
     def __str__(self) -> str:
         return f"{self.nodeid}: {self.message}"

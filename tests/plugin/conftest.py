@@ -22,3 +22,10 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
     for name in settings.setting_names():
         monkeypatch.delenv(settings.variable_name(name), raising=False)
+
+
+@pytest.fixture
+def store(image_store: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A store with the image `BUSYBOX`, which the inner pytest uses."""
+    monkeypatch.setenv("PYTEST_PODS_ROOT", str(image_store))
+    return image_store

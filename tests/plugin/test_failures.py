@@ -1,0 +1,205 @@
+"""What a failing test shows of its containers, and which of them are kept."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pytest_pods.engine.api import Engine
+from tests.support.fixtures_store import BUSYBOX
+
+pytestmark = [pytest.mark.root, pytest.mark.usefixtures("store")]
+
+HEAD = f"""
+import pytest
+from pytest_pods import container_fixture, waits
+
+BUSYBOX = {BUSYBOX!r}
+ECHO = ["sh", "-c", "mkfifo /talk; echo started; while true; do cat /talk; done"]
+wide = container_fixture(BUSYBOX, ECHO, scope="module", network="none", wait=waits.log("started"))
+
+def say(container, text):
+    position = container.log_position()
+    container.succeed(f"echo {{text}} > /talk")
+    container.wait_ready(waits.log(text))
+"""
+
+
+@pytest.fixture
+def kept_sessions_end(store: Path) -> Iterator[None]:
+    """What the inner pytest kept is no left-over of this test."""
+    before = {session.id for session in Engine.sessions(store)}
+    yield
+    for session in Engine.sessions(store):
+        if session.id not in before:
+            Engine.attach(session.id, root=store).end()
+
+
+def test_section_shows_state_ports_and_the_log_of_this_test_only(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        test_it=HEAD
+        + """
+def test_before(wide):
+    say(wide, "of-the-test-before")
+
+@pytest.mark.container(BUSYBOX, ["sh", "-c", "echo out; echo err >&2; exit 3"], ports=[80])
+def test_failing(wide, container):
+    assert container.wait(10) == 3
+    say(wide, "of-this-test")
+    assert False
+
+def test_after(wide): ...
+"""
+    )
+    result = pytester.runpytest()
+    result.assert_outcomes(passed=2, failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            f"*- pods: wide, container *_* ({BUSYBOX}) -*",
+            "running since *:*:*",
+            "its log during this test:",
+            "  *:*:*.* | of-this-test",
+        ]
+    )
+    result.stdout.fnmatch_lines(
+        [
+            f"*- pods: container, container *_* ({BUSYBOX}) -*",
+            "exited with exit code 3",
+            "ports: 80/tcp on 127.0.0.1:*",
+            "its log during this test:",
+        ]
+    )
+    text = result.stdout.str()
+    assert re.search(r"^  [\d:.]+ \| out$", text, re.MULTILINE)
+    assert re.search(r"^  [\d:.]+ ! err$", text, re.MULTILINE)
+    assert "of-the-test-before" not in text
+    assert text.count("- pods: ") == 2
+
+
+def test_container_that_does_not_get_ready_is_shown_with_what_was_seen_last(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        test_it=HEAD
+        + """
+@pytest.mark.container(BUSYBOX, ["sh", "-c", "echo busy; sleep 100"], wait=waits.port(80, timeout=0.3))
+def test_slow(container): ...
+
+@pytest.mark.container(BUSYBOX, ["sh", "-c", "echo broken; exit 7"], wait=waits.port(80))
+def test_broken(container): ...
+"""
+    )
+    result = pytester.runpytest()
+    result.assert_outcomes(errors=2)
+    result.stdout.fnmatch_lines(
+        [
+            "NotReadyError: container * is not ready after 0.* s: waited for port 80; last seen: nothing listens on it",
+            "*- pods: container, container *",
+            "running since *",
+            "  *:*:*.* | busy",
+            "ExitedEarlyError: container * ended with exit code 7 *",
+            "*- pods: container, container *",
+            "exited with exit code 7",
+            "  *:*:*.* | broken",
+        ]
+    )
+    assert "ownership.py" not in result.stdout.str()
+
+
+def test_containers_that_the_test_made_with_the_engine_are_shown(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        test_it=HEAD
+        + """
+def test_before(pods):
+    pods.run(BUSYBOX, ["sleep", "100"], name="of-before", network="none")
+
+def test_failing(pods):
+    pods.run(BUSYBOX, ["sleep", "100"], name="of-this", network="none")
+    assert False
+"""
+    )
+    result = pytester.runpytest()
+    result.stdout.fnmatch_lines(["*- pods: pods, container of-this *"])
+    result.stdout.no_fnmatch_line("*- pods: pods, container of-before *")
+
+
+def test_container_that_the_test_removed_does_not_hide_the_failure(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        test_it=HEAD
+        + """
+def test_failing(wide):
+    wide.remove()
+    assert "this is" == "seen"
+"""
+    )
+    result = pytester.runpytest()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*AssertionError: assert 'this is' == 'seen'", "*ContainerNotFoundError*was removed*"])
+
+
+@pytest.mark.usefixtures("kept_sessions_end")
+def test_keep_failed_keeps_the_containers_of_failed_tests_only(pytester: pytest.Pytester, store: Path) -> None:
+    pytester.makepyfile(
+        test_it=HEAD
+        + """
+@pytest.mark.container(BUSYBOX, ["sleep", "100"], name="good", network="none")
+def test_passing(container): ...
+
+@pytest.mark.container(BUSYBOX, ["sleep", "100"], name="bad", network="none")
+def test_failing(container):
+    assert False
+
+@pytest.mark.container(BUSYBOX, ["false"], name="worse", network="none", wait=waits.port(80))
+def test_not_ready(container): ...
+"""
+    )
+    result = pytester.runpytest_subprocess("--pods-keep=failed", "--pods-keep-for=2m")
+    result.assert_outcomes(passed=1, failed=1, errors=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*kept containers*",
+            f"bad ({BUSYBOX}, running) of test_it.py::test_failing",
+            "    pytest-pods * shell bad",
+            f"worse ({BUSYBOX}, exited) of test_it.py::test_not_ready",
+            "    pytest-pods * logs worse",
+            "until *:*:* (--pods-keep-for); earlier:",
+            "pods: 3 containers, 2 kept",
+        ]
+    )
+    (session,) = Engine.sessions(store)
+    attached = Engine.attach(session.id, root=store)
+    assert sorted(one.name for one in attached.containers()) == ["bad", "worse"]
+    assert attached.container("bad").exec(["echo", "still here"]).stdout == "still here\n"
+    attached.close()
+
+
+@pytest.mark.usefixtures("kept_sessions_end")
+def test_keep_keeps_all_and_gives_names_to_the_newest(pytester: pytest.Pytester, store: Path) -> None:
+    pytester.makepyfile(
+        test_it=HEAD
+        + """
+@pytest.mark.container(BUSYBOX, ["sleep", "100"], name="db", network="none")
+class TestDb:
+    def test_one(self, container): ...
+    def test_two(self, container):
+        container.succeed("touch /second")
+
+def test_three(wide, pods):
+    pods.run(BUSYBOX, ["sleep", "100"], name="own", network="none")
+"""
+    )
+    result = pytester.runpytest_subprocess("--pods-keep", "-v")
+    result.assert_outcomes(passed=3)
+    result.stdout.fnmatch_lines(["pods: 4 containers, 3 kept"])
+    (session,) = Engine.sessions(store)
+    attached = Engine.attach(session.id, root=store)
+    assert attached.container("db").exec(["ls", "/second"]).ok
+    assert attached.container("own").running
+    attached.close()
+
+
+def test_nothing_is_kept_without_asking(pytester: pytest.Pytester, store: Path) -> None:
+    pytester.makepyfile(test_it=HEAD + "\ndef test_failing(wide):\n    assert False\n")
+    pytester.runpytest_subprocess().assert_outcomes(failed=1)
+    assert Engine.sessions(store) == []
