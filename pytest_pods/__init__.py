@@ -5,9 +5,11 @@ The public names. They are imported when they are first asked for: pytest loads 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+# Not from typing: importing that takes as long as Python's start, and each command line comes through here.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from pytest_pods import waits
     from pytest_pods.engine.api import Engine
     from pytest_pods.engine.container import Container

@@ -1,0 +1,69 @@
+"""`inspect`: everything about containers or images, as documents in Docker's shape."""
+
+from __future__ import annotations
+
+from pytest_pods.cli.options import Command, Option, OptionGroup
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pytest_pods.cli.context import Context
+    from pytest_pods.cli.options import Parsed
+
+COMMAND = Command(
+    "NAME...",
+    OptionGroup(
+        "Options",
+        Option("-f", "--format", value="FORMAT", help="json (default), or a template such as '{{.State.Status}}'"),
+        Option("--type", value="KIND", help="what the names are of (default: a container if there is one)",
+               choices=("container", "image", "all")),
+    ),
+    least=1,
+    most=None,
+    examples=[
+        ("pytest-pods inspect -f '{{.State.ExitCode}}' web", "how it ended"),
+        ("""pytest-pods inspect -f '{{index .Config.Labels "app"}}' web""", "a label with a name that is no word"),
+    ],
+)
+
+
+def run(parsed: Parsed, context: Context) -> int:
+    from pytest_pods.cli.output import print_json, print_line
+    from pytest_pods.cli.templates import parse_template, render
+
+    format = parsed.find("--format") or "json"
+    template = None if format == "json" else parse_template(format)
+    kind = parsed.find("--type") or "all"
+    documents: list[dict[str, Any]] = []
+
+    def act(name: str) -> None:
+        documents.append(_inspect(name, kind, context))
+
+    code = context.for_each(parsed.operands, act)
+    if template is None:
+        print_json(documents)
+    else:
+        for document in documents:
+            print_line(render(template, document))
+    return code
+
+
+def _inspect(name: str, kind: str, context: Context) -> dict[str, Any]:
+    from pytest_pods.cli.image_views import build_image_inspection
+    from pytest_pods.engine.errors import ContainerNotFoundError, ImageNotFoundError, InvalidInputError, NotFoundError
+
+    if kind != "image":
+        try:
+            return context.get_container(name)[1].inspect()
+        except ContainerNotFoundError:
+            if kind == "container":
+                raise
+    try:
+        return build_image_inspection(context.open_for_images().image(name))
+    except (ImageNotFoundError, InvalidInputError):
+        if kind == "image":
+            raise
+        raise NotFoundError(
+            f"no container or image {name!r}", hint="pytest-pods ps -a and pytest-pods images list them"
+        ) from None

@@ -1,0 +1,180 @@
+"""The options of `run` and `create`, and the specification that they ask for."""
+
+from __future__ import annotations
+
+import os
+
+from pytest_pods.cli.options import Option as O
+from pytest_pods.cli.options import OptionGroup, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from pytest_pods.cli.options import Parsed
+    from pytest_pods.engine.events import Progress
+    from pytest_pods.engine.specs import ContainerSpec
+
+CONTAINER_GROUPS = (
+    OptionGroup(
+        "The container",
+        O("--name", value="NAME", help="its name (default: one is made up)"),
+        O("-h", "--hostname", value="NAME", help="its host name (default: the beginning of its ID)"),
+        O("-l", "--label", value="KEY=VALUE", repeats=True, help="a label"),
+        O("--entrypoint", value="PROGRAM", help="instead of the image's entry point; empty for none"),
+        O("-u", "--user", value="USER[:GROUP]", help="who it runs as, by name or number"),
+        O("-w", "--workdir", value="DIR", help="its working directory"),
+        O("-e", "--env", value="NAME[=VALUE]", repeats=True, help="a variable; without a value, yours is passed on"),
+        O("--env-file", value="FILE", repeats=True, help="variables, one NAME=VALUE a line"),
+        O("-i", "--interactive", help="pass input on to it"),
+        O("-t", "--tty", help="give it a terminal"),
+        O("--stop-signal", value="SIGNAL", help="what `stop` sends (default: the image's, or TERM)"),
+        O("--stop-timeout", value="SECONDS", help="how long `stop` waits before it kills (default 10)"),
+    ),
+    OptionGroup(
+        "Files and network",
+        O("-v", "--volume", value="SOURCE:TARGET[:ro]", repeats=True, help="a file or directory of this machine"),
+        O("--tmpfs", value="TARGET[:OPTIONS]", repeats=True, help="a memory file system, e.g. /run:size=64m"),
+        O("-p", "--publish", value="[IP:][PORT:]PORT[/udp]", repeats=True,
+          help="reach its PORT at a port of this machine (default: a free one, on 127.0.0.1)"),
+        O("-P", "--publish-all", help="publish every port that the image exposes"),
+        O("--network", value="MODE", help="private: own, with a way out; none; host",
+          choices=("private", "bridge", "default", "none", "host")),
+        O("--read-only", help="its root file system cannot be written"),
+    ),
+    OptionGroup(
+        "Privileges",
+        O("--cap-add", value="CAPABILITY", repeats=True, help="a capability beside the default ones, or ALL"),
+        O("--cap-drop", value="CAPABILITY", repeats=True, help="one of the default capabilities that it does not get"),
+        O("--privileged", help="all capabilities that this user has, no system call filter, nothing masked"),
+        O("--security-opt", value="OPTION", repeats=True, help="no-new-privileges, seccomp=unconfined"),
+    ),
+    OptionGroup(
+        "The image",
+        O("--pull", value="WHEN", help="when to ask the registry (default missing)",
+          choices=("missing", "always", "newer", "never")),
+        O("--platform", value="OS/ARCH", help="which of the image's platforms"),
+        O("-q", "--quiet", help="do not show the progress of a pull"),
+    ),
+)
+
+DEFAULT_STOP_TIMEOUT_S = 10.0
+"""Docker's: tests want 0, people at a command line do not."""
+
+
+def container_progress(parsed: Parsed) -> Progress:
+    """Where a pull that becomes necessary shows itself."""
+    from pytest_pods.cli.progress import choose_progress
+
+    return choose_progress(quiet=parsed.flag("--quiet"))
+
+
+def build_spec(parsed: Parsed, *, remove: bool) -> ContainerSpec:
+    """What is asked for. Raises UsageError, InvalidSpecError."""
+    from pytest_pods.engine.specs import build_container_spec
+
+    image, *command = parsed.operands
+    options: dict[str, Any] = {
+        "env": read_environment(parsed.all("--env-file"), parsed.all("--env"), os.environ),
+        "labels": dict(_split_label(text) for text in parsed.all("--label")),
+        "ports": parsed.all("--publish"),
+        "volumes": [absolute_volume(text) for text in parsed.all("--volume")],
+        "tmpfs": parsed.all("--tmpfs"),
+        "cap_add": _split_list(parsed.all("--cap-add")),
+        "cap_drop": _split_list(parsed.all("--cap-drop")),
+        "publish_all": parsed.flag("--publish-all"),
+        "privileged": parsed.flag("--privileged"),
+        "read_only": parsed.flag("--read-only"),
+        "interactive": parsed.flag("--interactive"),
+        "tty": parsed.flag("--tty"),
+        "stop_timeout": parse_seconds("--stop-timeout", parsed.find("--stop-timeout"), default=DEFAULT_STOP_TIMEOUT_S),
+        "remove": remove,
+        **_security(parsed.all("--security-opt")),
+    }
+    for name in ("name", "hostname", "user", "workdir", "stop-signal", "platform", "pull"):
+        if (value := parsed.find(f"--{name}")) is not None:
+            options[name.replace("-", "_")] = value
+    if (network := parsed.find("--network")) is not None:
+        options["network"] = "private" if network in ("bridge", "default") else network
+    if (entrypoint := parsed.find("--entrypoint")) is not None:
+        options["entrypoint"] = [entrypoint] if entrypoint else []
+    return build_container_spec(image, command or None, **options)
+
+
+def read_environment(files: list[str], given: list[str], own: Mapping[str, str]) -> dict[str, str]:
+    """Variables of the files, then of the options; a name without a value takes the caller's, if there is one."""
+    found: dict[str, str] = {}
+    for path in files:
+        found.update(_read_environment_file(path, own))
+    for text in given:
+        found.update(_parse_variable(text, own, where="--env"))
+    return found
+
+
+def _read_environment_file(path: str, own: Mapping[str, str]) -> dict[str, str]:
+    try:
+        with open(path, encoding="utf-8") as file:
+            lines = file.read().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise UsageError(f"reading --env-file {path}: {reason}") from error
+    found: dict[str, str] = {}
+    for number, line in enumerate(lines, start=1):
+        line = line.lstrip()
+        if line and not line.startswith("#"):
+            found.update(_parse_variable(line, own, where=f"{path}:{number}"))
+    return found
+
+
+def _parse_variable(text: str, own: Mapping[str, str], *, where: str) -> dict[str, str]:
+    name, separator, value = text.partition("=")
+    if not name or any(c.isspace() for c in name):
+        raise UsageError(f"{where}: {text!r} is neither NAME=VALUE nor NAME")
+    if separator:
+        return {name: value}
+    return {name: own[name]} if name in own else {}
+
+
+def _split_label(text: str) -> tuple[str, str]:
+    key, _, value = text.partition("=")
+    if not key:
+        raise UsageError(f"--label {text!r} is not KEY=VALUE")
+    return key, value
+
+
+def _split_list(texts: list[str]) -> list[str]:
+    return [part for text in texts for part in text.split(",") if part]
+
+
+def absolute_volume(text: str) -> str:
+    """`./data:/data` counts from the working directory."""
+    source, separator, rest = text.partition(":")
+    if separator and (source in (".", "..") or source.startswith(("./", "../", "~/"))):
+        return f"{os.path.abspath(os.path.expanduser(source))}:{rest}"
+    return text
+
+
+def parse_seconds(option: str, text: str | None, *, default: float) -> float:
+    """A number of seconds, such as 10, 0.5 or 10s. Raises UsageError."""
+    if text is None:
+        return default
+    try:
+        seconds = float(text.removesuffix("s"))
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < 1e7:
+        raise UsageError(f"option {option}: {text!r} is not a number of seconds")
+    return seconds
+
+
+def _security(options: list[str]) -> dict[str, bool]:
+    chosen = {}
+    for option in options:
+        if option in ("no-new-privileges", "no-new-privileges=true", "no-new-privileges:true"):
+            chosen["no_new_privileges"] = True
+        elif option in ("seccomp=unconfined", "seccomp:unconfined"):
+            chosen["seccomp"] = False
+        else:
+            raise UsageError(f"--security-opt {option!r} is not known", hint="no-new-privileges, seccomp=unconfined")
+    return chosen

@@ -1,0 +1,188 @@
+"""What a command works with: settings, and the engines of the sessions that it may work in, opened at first need."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from types import TracebackType
+
+    from pytest_pods.engine.api import Engine
+    from pytest_pods.engine.container import Container
+    from pytest_pods.engine.errors import PodsError
+    from pytest_pods.engine.events import Progress
+    from pytest_pods.engine.state.sessions import SessionRecord
+    from pytest_pods.settings import Settings
+
+ENGINE_FAILED = 125
+NOT_EXECUTABLE = 126
+NOT_FOUND = 127
+
+
+class Context:
+    """One command's. Leaving the `with` block leaves every session; those of the command line and kept ones go on."""
+
+    def __init__(self, *, root: str | None = None, session: str | None = None) -> None:
+        self._root = root
+        self._session = session
+        self._settings: Settings | None = None
+        self._opened: list[Engine] = []
+        self._engines: dict[str, Engine] = {}
+
+    def __enter__(self) -> Context:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        opened, self._opened = self._opened, []
+        if not opened:
+            return
+        from contextlib import ExitStack
+
+        with ExitStack() as stack:
+            for engine in opened:
+                stack.callback(engine.close)
+
+    @property
+    def settings(self) -> Settings:
+        """Raises InvalidSettingError."""
+        if self._settings is None:
+            from pathlib import Path
+
+            from pytest_pods.settings import load_settings
+
+            root = None if self._root is None else Path(self._root).absolute()
+            self._settings = load_settings(arguments={"root": root})
+        return self._settings
+
+    def open_for_containers(self, *, progress: Progress | None = None) -> Engine:
+        """The session that new containers belong to: the command line's, or the one of --session."""
+        if self._session is not None:
+            return self._attach(self._session)
+        from pytest_pods.engine.api import Engine
+
+        settings = self.settings
+        engine = Engine.open_command_line(
+            root=settings.root,
+            insecure_registries=settings.insecure_registries,
+            pull=settings.pull_policy,
+            timeout=settings.timeout,
+            progress=progress,
+        )
+        return self._keep(engine)
+
+    def open_for_images(self, *, progress: Progress | None = None) -> Engine:
+        """A session of this process alone, for work on the store."""
+        from pytest_pods.engine.api import Engine
+
+        settings = self.settings
+        engine = Engine.open(
+            root=settings.root,
+            insecure_registries=settings.insecure_registries,
+            pull=settings.pull_policy,
+            timeout=settings.timeout,
+            progress=progress,
+        )
+        self._opened.append(engine)
+        return engine
+
+    def live_sessions(self) -> list[SessionRecord]:
+        """Those that can be worked in: the command line's first, then kept ones, the youngest first."""
+        from pytest_pods.engine.api import Engine
+        from pytest_pods.engine.state.sessions import SessionKind
+
+        found = [record for record in Engine.sessions(self.settings.root) if record.kind is not SessionKind.OWNED]
+        found.sort(key=lambda record: (record.kind is not SessionKind.COMMAND_LINE, -record.created))
+        if self._session is not None:
+            from pytest_pods.engine.errors import SessionNotFoundError
+
+            found = [record for record in found if record.id == self._session]
+            if not found:
+                raise SessionNotFoundError(
+                    f"no live session {self._session}", hint="pytest-pods sessions lists those that there are"
+                )
+        return found
+
+    def live_engines(self) -> list[Engine]:
+        """Engines of `live_sessions`; one that ends meanwhile is passed over."""
+        from pytest_pods.engine.errors import SessionNotFoundError
+
+        engines = []
+        for record in self.live_sessions():
+            try:
+                engines.append(self._attach(record.id))
+            except SessionNotFoundError:
+                continue
+        return engines
+
+    def find_containers(self) -> list[tuple[Engine, Container]]:
+        """All containers of the live sessions, oldest first within a session."""
+        return [(engine, container) for engine in self.live_engines() for container in engine.containers()]
+
+    def get_container(self, name: str) -> tuple[Engine, Container]:
+        """By name, ID or the ID's beginning: the engine of its session, and it. Raises ContainerNotFoundError."""
+        from pytest_pods.engine.errors import ContainerNotFoundError
+
+        ambiguous: ContainerNotFoundError | None = None
+        for engine in self.live_engines():
+            try:
+                return engine, engine.container(name)
+            except ContainerNotFoundError as error:
+                ambiguous = error if error.hint else ambiguous
+        raise ambiguous or ContainerNotFoundError(
+            f"no container {name!r}" + (f" in session {self._session}" if self._session else ""),
+            hint="pytest-pods ps -a lists those that there are",
+        )
+
+    def for_each(self, names: Iterable[str], act: Callable[[str], None]) -> int:
+        """Does something with every name, past the faults, which are reported; the first fault's exit code, or 0."""
+        from pytest_pods.engine.errors import PodsError
+
+        code = 0
+        for name in names:
+            try:
+                act(name)
+            except PodsError as error:
+                code = code or self.report(error)
+        return code
+
+    def report(self, error: PodsError) -> int:
+        """Prints an error and returns the exit code that it stands for, Docker's and Podman's."""
+        from pytest_pods.cli.output import print_error
+
+        print_error(error.brief + (f"\n{error.details}" if error.details else ""), hint=error.hint)
+        return exit_code_of(error)
+
+    def _attach(self, session_id: str) -> Engine:
+        if session_id in self._engines:
+            return self._engines[session_id]
+        from pytest_pods.engine.api import Engine
+
+        engine = Engine.attach(session_id, root=self.settings.root, timeout=self.settings.timeout)
+        return self._keep(engine)
+
+    def _keep(self, engine: Engine) -> Engine:
+        self._engines[engine.session_id] = engine
+        self._opened.append(engine)
+        return engine
+
+
+def exit_code_of(error: PodsError) -> int:
+    """127 for a command that is not there, 126 for one that cannot be executed, 125 for whatever else fails."""
+    from pytest_pods.engine.errors import CommandNotExecutableError, CommandNotFoundError
+
+    if isinstance(error, CommandNotFoundError):
+        return NOT_FOUND
+    return NOT_EXECUTABLE if isinstance(error, CommandNotExecutableError) else ENGINE_FAILED
+
+
+def get_operands(operands: Sequence[str], *, all_of: bool, known: Callable[[], list[str]], what: str) -> list[str]:
+    """The names that were given, or with a switch such as `--all` every name. Raises UsageError if there are none."""
+    from pytest_pods.cli.options import UsageError
+
+    if all_of:
+        return known()
+    if not operands:
+        raise UsageError(f"missing {what}", hint="name at least one, or write --all")
+    return list(operands)

@@ -1,0 +1,227 @@
+"""pytest-pods: which commands there are, and what becomes of what they raise. Only the asked one is imported."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from pytest_pods.cli.options import Command, UsageError, build_help, parse_arguments
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Protocol
+
+    from pytest_pods.cli.context import Context
+    from pytest_pods.cli.options import Parsed
+
+    class CommandModule(Protocol):
+        """What a module below `commands` offers."""
+
+        COMMAND: Command
+        run: Callable[[Parsed, Context], int]
+
+
+ENGINE_FAILED = 125
+"""Docker's and Podman's exit code when the failure is not the container's."""
+INTERRUPTED = 130
+PIPE_CLOSED = 141
+
+GROUPS: Mapping[str, Mapping[str, str]] = {
+    "Run": {
+        "run": "create a container and start it",
+        "exec": "run a command in a running container",
+        "shell": "open a shell in a running container",
+        "attach": "join a running container's streams",
+    },
+    "Containers": {
+        "create": "create a container without starting it",
+        "start": "start containers",
+        "stop": "stop containers: the stop signal, a grace time, then the kill",
+        "restart": "stop containers and start them again",
+        "kill": "send a signal to containers",
+        "pause": "freeze containers",
+        "unpause": "let frozen containers go on",
+        "wait": "wait until containers end, and print their exit codes",
+        "rm": "remove containers",
+        "ps": "list containers",
+        "logs": "show a container's output",
+        "inspect": "show everything about containers or images",
+        "port": "show the published ports of a container",
+    },
+    "Images": {
+        "pull": "bring an image from its registry",
+        "load": "bring the images of an archive",
+        "images": "list images",
+        "rmi": "remove images",
+        "image": "the same as nouns: image ls, image inspect, image rm, …",
+    },
+    "Sessions and the machine": {
+        "sessions": "list kept sessions and that of the command line, or end one",
+        "gc": "remove what dead sessions left behind",
+        "doctor": "tell what this machine can do, and what to install or change",
+        "info": "tell where everything is and how much there is",
+        "version": "tell the version",
+    },
+}
+
+_NOUNS: Mapping[str, Mapping[str, str]] = {
+    "image": {
+        "ls": "images",
+        "list": "images",
+        "inspect": "inspect --type image",
+        "rm": "rmi",
+        "pull": "pull",
+        "load": "load",
+    },
+    "container": {
+        "ls": "ps",
+        "list": "ps",
+        **{name: name for group in ("Run", "Containers") for name in GROUPS[group] if name not in ("ps", "inspect")},
+        "inspect": "inspect --type container",
+    },
+    "session": {"ls": "sessions ls", "end": "sessions end"},
+}
+
+_HEAD = """\
+Usage: pytest-pods [--root DIR] [--session ID] COMMAND …
+
+Containers without a daemon. What runs here belongs to your own session on this machine, beside those that tests kept
+with --pods-keep; a name is looked up in yours first.
+"""
+_TAIL = """\
+Examples:
+  pytest-pods run --rm -it debian bash
+  pytest-pods run -d --name web -p 8080:80 nginx
+  pytest-pods logs -f web
+  pytest-pods rm -f web
+
+`pytest-pods COMMAND --help` tells more. Exit codes are the container's; 125 means that pytest-pods itself failed.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command line and returns its exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _dispatch(words)
+    except UsageError as error:
+        from pytest_pods.cli.output import print_error
+
+        print_error(str(error), hint=error.hint)
+        return ENGINE_FAILED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        _forget_stdout()
+        return PIPE_CLOSED
+
+
+def _dispatch(words: list[str]) -> int:
+    leading = _take_leading_options(words)
+    if not words or words[0] in ("help", "--help", "-h"):
+        return _help(words[1:])
+    if words[0] in ("--version", "-v"):
+        words[0] = "version"
+    name, words = _resolve(words)
+    module = _import_command(name)
+    parsed = parse_arguments(name, module.COMMAND, [*leading, *words])
+    if parsed.flag("--help"):
+        return _help([name])
+    return _run(module, parsed)
+
+
+def _take_leading_options(words: list[str]) -> list[str]:
+    """The global options in front of the command's name, which mean the same behind it."""
+    leading: list[str] = []
+    while words and words[0].startswith("--"):
+        flag, separator, _ = words[0].partition("=")
+        if flag in ("--root", "--session"):
+            if not separator and len(words) < 2:
+                raise UsageError(f"option {flag} needs a value", hint="see pytest-pods --help")
+            count = 1 if separator else 2
+        elif flag == "--debug":
+            count = 1
+        else:
+            break
+        leading += words[:count]
+        del words[:count]
+    return leading
+
+
+def _resolve(words: list[str]) -> tuple[str, list[str]]:
+    """The command that is meant and what stands behind it; `image ls` is `images`."""
+    name, rest = words[0], words[1:]
+    if name in _NOUNS:
+        verbs = _NOUNS[name]
+        if not rest or rest[0] not in verbs:
+            if rest and rest[0] in ("--help", "-h"):
+                print(f"Usage: pytest-pods {name} COMMAND …\n\nCommands: {', '.join(sorted(verbs))}")
+                raise SystemExit(0)
+            raise UsageError(
+                f"unknown command {' '.join([name, *rest[:1]])!r}", hint=f"it takes: {', '.join(sorted(verbs))}"
+            )
+        target, *options = verbs[rest[0]].split()
+        return target, [*options, *rest[1:]]
+    if name in _summaries():
+        return name, rest
+    if name.startswith("-"):
+        raise UsageError(f"unknown option {name}", hint="see pytest-pods --help")
+    raise UsageError(f"unknown command {name!r}", hint=_did_you_mean(name))
+
+
+def _summaries() -> dict[str, str]:
+    return {name: summary for group in GROUPS.values() for name, summary in group.items()}
+
+
+def _did_you_mean(name: str) -> str:
+    import difflib
+
+    near = difflib.get_close_matches(name, list(_summaries()), n=1)
+    return f"did you mean {near[0]}?" if near else "pytest-pods --help lists the commands"
+
+
+def _import_command(name: str) -> CommandModule:
+    # importlib would cost some milliseconds more.
+    full_name = f"pytest_pods.cli.commands.{name}"
+    __import__(full_name)
+    module: CommandModule = sys.modules[full_name]
+    return module
+
+
+def _help(words: list[str]) -> int:
+    if words:
+        name, _ = _resolve(words)
+        print(build_help(name, _summaries()[name], _import_command(name).COMMAND), end="")
+        return 0
+    lines = [_HEAD]
+    for title, commands in GROUPS.items():
+        lines += [f"{title}:", *(f"  {name:<10}{summary}" for name, summary in commands.items()), ""]
+    print("\n".join([*lines, _TAIL]), end="")
+    return 0
+
+
+def _run(module: CommandModule, parsed: Parsed) -> int:
+    from pytest_pods.cli.context import Context
+
+    context = Context(root=parsed.find("--root"), session=parsed.find("--session"))
+    try:
+        with context:
+            return module.run(parsed, context)
+    except Exception as error:
+        from pytest_pods.engine.errors import PodsError
+
+        if not isinstance(error, PodsError):
+            raise
+        if parsed.flag("--debug") or os.environ.get("PYTEST_PODS_DEBUG", "0") not in ("", "0"):
+            import traceback
+
+            traceback.print_exc()
+        return context.report(error)
+
+
+def _forget_stdout() -> None:
+    # Whoever read our output is gone; Python would complain once more when it flushes at its end.
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    os.close(null)
