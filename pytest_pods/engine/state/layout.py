@@ -57,7 +57,7 @@ class LayerLayout:
 
 @dataclass(frozen=True, slots=True)
 class StagingLayout:
-    """A place to fill before a rename. The lock file lies beside the directory, because the directory is renamed away."""
+    """A place to fill before a rename. Its lock file lies beside it, so that the directory can be removed first."""
 
     directory: Path
 
@@ -314,7 +314,7 @@ class StoreLayout:
         return self.root / "layers"
 
     def layer(self, chain_id: Digest) -> LayerLayout:
-        # The hex digits alone: a colon would have to be escaped in overlayfs options, and the algorithms' lengths differ.
+        # The hex digits alone: overlayfs options treat a colon, and the lengths tell the algorithms apart.
         return LayerLayout(self.layers_dir / chain_id.hex)
 
     @property

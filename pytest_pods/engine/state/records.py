@@ -1,4 +1,4 @@
-"""JSON documents on the disk: written whole, read with a message that names the file when they are not what they should be."""
+"""JSON documents on the disk: written whole, and read with messages that name the file and the value."""
 
 from __future__ import annotations
 
@@ -54,7 +54,8 @@ class Document:
         value = self._values.get(key)
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
             raise StorageError(
-                f"{self.where}: {key!r} is missing or wrong", hint="another release may have written it; prune it or use another root"
+                f"{self.where}: {key!r} is missing or wrong",
+                hint="another release may have written it; remove the file or use another root",
             )
         return value
 

@@ -1,5 +1,7 @@
-"""The images in an archive: docker-archive (`docker save`, old and new) and oci-archive. Every digest is computed anew or
-checked; a name in an archive is never a path of ours."""
+"""The images in an archive: docker-archive (`docker save`, old and new) and oci-archive.
+
+Every digest is computed anew or checked; a name in an archive is never a path of ours.
+"""
 
 from __future__ import annotations
 
@@ -80,7 +82,7 @@ def read_archive(path: Path, *, scratch: Path, platform: Platform | None = None)
             images = _read_oci(file, file.read(index, most=LARGEST_DOCUMENT), platform or host_platform())
         else:
             raise InvalidDocumentError(
-                f"{file.where} is neither a docker-archive nor an oci-archive: it has no manifest.json and no index.json",
+                f"{file.where} is neither a docker-archive nor an oci-archive: no manifest.json, no index.json",
                 hint="make it with `docker save`, `podman save` or `skopeo copy`",
             )
         if not images:

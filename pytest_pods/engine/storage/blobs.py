@@ -20,7 +20,7 @@ LARGEST_DOCUMENT = 4 * 1024 * 1024
 
 
 class BlobStore:
-    """The blobs of one store. A file under a blob's name is whole: it was renamed there after its digest was checked."""
+    """The blobs of one store. A file under a blob's name is whole: it came there after its digest was checked."""
 
     def __init__(self, layout: StoreLayout) -> None:
         self._layout = layout

@@ -25,7 +25,12 @@ if TYPE_CHECKING:
     from pytest_pods.engine.host.process import Launcher, Process
 
 # Isolated and without site: half the start-up time, and nothing that a user configured runs as root in the sandbox.
-_CODE = "import sys; sys.path.append(sys.argv.pop(1)); from pytest_pods.engine.storage.unpack.program import main; main()"
+_CODE = """\
+import sys
+sys.path.append(sys.argv.pop(1))
+from pytest_pods.engine.storage.unpack.program import main
+main()
+"""
 _MOST_REPORT = 1024 * 1024
 
 _ERRORS: dict[str, type[PodsError]] = {
@@ -92,7 +97,13 @@ class Child:
 
 
 def start_child(
-    launcher: Launcher, arguments: Sequence[str], *, doing: str, report: Pipe, complaint: Pipe, stream: int | None = None
+    launcher: Launcher,
+    arguments: Sequence[str],
+    *,
+    doing: str,
+    report: Pipe,
+    complaint: Pipe,
+    stream: int | None = None,
 ) -> Child:
     """Starts the program with `stream` as what it reads; the pipes stay the caller's to close."""
     descriptors = {1: report.writing, 2: complaint.writing}

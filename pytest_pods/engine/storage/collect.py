@@ -31,8 +31,8 @@ class Collected:
 def collect(layout: StoreLayout, layers: LayerStore, *, used_layers: Collection[str]) -> Collected:
     """Removes layers that neither an image nor one of `used_layers` (hex digits of chain IDs) needs, and blobs alike.
 
-    The caller holds `images_lock` exclusively. While something is being added nothing is removed, since its record comes
-    last; the next removal finds what stays.
+    The caller holds `images_lock` exclusively. While something is being added nothing is removed, since its record
+    comes last; the next removal finds what stays.
     """
     lock = locks.hold(layout.content_lock)
     if lock is None:

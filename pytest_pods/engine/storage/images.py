@@ -1,4 +1,4 @@
-"""Image records: which image a reference means. One small file a reference, so that two processes never rewrite the same.
+"""Image records: which image a reference means. One small file a reference: what is unrelated is never rewritten.
 
 Here a reference is its normalised text. What the documents of an image say is read from their blobs.
 """
@@ -32,7 +32,7 @@ _REFERENCE_NAME = "org.opencontainers.image.ref.name"
 
 @dataclass(frozen=True, slots=True)
 class ImageRecord:
-    """What a reference means; without one, an image that lost its last reference. `pulled` is seconds since the epoch."""
+    """What a reference means, or an image that lost its last reference. `pulled` is seconds since the epoch."""
 
     reference: str | None
     manifest: Descriptor
@@ -102,7 +102,9 @@ class ImageStore:
         ids = sorted({record.image_id.hex for record in found})
         if len(ids) > 1:
             shown = ", ".join(one[:12] for one in ids[:5])
-            raise InvalidInputError(f"{text!r} is the beginning of {len(ids)} image IDs: {shown}", hint="write more digits")
+            raise InvalidInputError(
+                f"{text!r} is the beginning of {len(ids)} image IDs: {shown}", hint="write more digits"
+            )
         return tuple(found)
 
     def find_by_digest(self, name: str, digest: Digest) -> ImageRecord | None:

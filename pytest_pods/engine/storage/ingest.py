@@ -1,4 +1,4 @@
-"""One pass over a layer's compressed bytes: digest and size checked, written to a file, piped to the child that unpacks them."""
+"""One pass over a layer's compressed bytes: checked, written to a file, piped to the child that unpacks them."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def _end(child: Child) -> None:
 
 
 def _pump(chunks: Iterable[bytes], descriptor: Descriptor, pipe: int, file: int | None) -> bool:
-    """Copies all chunks; False if the child does not want any more. Raises DigestMismatchError and SizeMismatchError."""
+    """Copies all chunks; False if the child wants no more. Raises DigestMismatchError and SizeMismatchError."""
     hasher = descriptor.digest.hasher()
     left = descriptor.size
     for chunk in chunks:

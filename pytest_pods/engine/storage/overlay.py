@@ -1,4 +1,4 @@
-"""The plan of an overlay mount: which options, in which order, for the new mount API and for kernels without it. Pure."""
+"""The plan of an overlay mount: its options, for the new mount API and for kernels without it. Pure."""
 
 from __future__ import annotations
 
@@ -67,8 +67,10 @@ class ClassicOverlay:
 def build_overlay_plan(
     *, lower: tuple[Path, ...], upper: Path, work: Path, user_xattrs: bool, volatile: bool = True
 ) -> OverlayPlan:
-    """`user_xattrs`: rootless, where the kernel lets nobody set trusted.* attributes. `volatile`: nothing is synced, which
-    is right for scratch that nobody mounts again."""
+    """`user_xattrs`: rootless, where the kernel lets nobody set trusted.* attributes.
+
+    `volatile`: nothing is synced, which is right for scratch that nobody mounts again.
+    """
     if not lower:
         raise ValueError("an overlay needs a lower directory")
     flags = (*(["userxattr"] if user_xattrs else []), *(["volatile"] if volatile else []))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeAlias
 
 from pytest_pods.engine.host.process import Launcher
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LauncherSource: TypeAlias = Callable[[], Launcher]
-"""Gives what starts processes as root of the user namespace; asked only when it is needed, since it may start a sandbox."""
+"""Gives what starts processes as root of the user namespace; asked only at need, since it may start a sandbox."""
 
 
 def remove_tree(directory: Path, launcher: LauncherSource) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from pytest_pods.engine.host.direct import DirectLauncher
+from pytest_pods.engine.oci.digest import Digest
 from tests.support.images import (
     block_device,
     build_tar,
@@ -31,7 +33,7 @@ def is_whiteout(path: Path) -> bool:
 
 
 def is_opaque(path: Path) -> bool:
-    return os.getxattr(path, "trusted.overlay.opaque") == b"y" if "trusted.overlay.opaque" in os.listxattr(path) else False
+    return "trusted.overlay.opaque" in os.listxattr(path) and os.getxattr(path, "trusted.overlay.opaque") == b"y"
 
 
 def test_files_keep_content_owner_mode_and_time(store: Store) -> None:
@@ -49,7 +51,8 @@ def test_special_bits_survive_a_change_of_owner(store: Store, mode: int) -> None
 
 
 def test_directories_keep_mode_owner_and_time_though_they_are_filled(store: Store) -> None:
-    root = store.unpack({"d/": directory(mode=0o2570, uid=3, gid=4, mtime=1_400_000_000), "d/a": b"1", "d/e/": directory()})
+    entry = directory(mode=0o2570, uid=3, gid=4, mtime=1_400_000_000)
+    root = store.unpack({"d/": entry, "d/a": b"1", "d/e/": directory()})
     status = (root / "d").stat()
     assert (stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid) == (0o2570, 3, 4)
     assert status.st_mtime == 1_400_000_000
@@ -70,7 +73,8 @@ def test_missing_parents_are_made(store: Store) -> None:
 
 
 def test_links_are_kept(store: Store) -> None:
-    root = store.unpack({"a": b"1", "d/": directory(), "d/hard": hardlink("a"), "soft": symlink("/etc/../nowhere", uid=9)})
+    soft = symlink("/etc/../nowhere", uid=9)
+    root = store.unpack({"a": b"1", "d/": directory(), "d/hard": hardlink("a"), "soft": soft})
     assert (root / "d/hard").stat().st_ino == (root / "a").stat().st_ino
     assert os.readlink(root / "soft") == "/etc/../nowhere"
     assert (root / "soft").lstat().st_uid == 9
@@ -137,15 +141,9 @@ def test_an_entry_below_a_hidden_name_makes_an_opaque_directory(store: Store) ->
 def test_an_opaque_root_hides_the_layers_below(store: Store) -> None:
     first = store.unpack({"a": b"1"})
     second = store.unpack({".wh..wh..opq": b"", "b": b"2"})
-    ids = [store_digest(path) for path in (first, second)]
+    ids = [Digest("sha256", path.parent.name) for path in (first, second)]
     assert store.layers.diff_dirs(ids) == (second,)
     assert store.layers.diff_dirs(ids[::-1]) == (second, first)
-
-
-def store_digest(diff_dir: Path):  # type: ignore[no-untyped-def]
-    from pytest_pods.engine.oci.digest import Digest
-
-    return Digest("sha256", diff_dir.parent.name)
 
 
 def test_book_keeping_of_aufs_is_left_out(store: Store) -> None:
@@ -191,7 +189,9 @@ def test_names_that_are_not_utf8_are_kept(store: Store) -> None:
     assert os.listdir(os.fsencode(root)) == [b"caf\xe9"]
 
 
-@pytest.mark.parametrize("format", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT], ids=["ustar", "gnu", "pax"])
+@pytest.mark.parametrize(
+    "format", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT], ids=["ustar", "gnu", "pax"]
+)
 def test_every_form_of_tar_gives_the_same(store: Store, format: int) -> None:
     long_name = "/".join(["directory"] * 15) + "/file"
     root = store.unpack(build_tar({long_name: file(b"1", mode=0o600), "s": symlink("t" * 90)}, format=format))
@@ -200,8 +200,6 @@ def test_every_form_of_tar_gives_the_same(store: Store, format: int) -> None:
 
 
 def test_a_tar_of_gnus_own_tar_is_read(store: Store, tmp_path: Path) -> None:
-    from pytest_pods.engine.host.direct import DirectLauncher
-
     tree = tmp_path / "tree"
     (tree / ("n" * 120)).mkdir(parents=True)
     (tree / ("n" * 120) / "file").write_bytes(b"z" * 5000)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import gzip
 import os
+import random
 import tarfile
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,8 +19,20 @@ from pytest_pods.engine.errors import (
     SizeMismatchError,
     UnsafeEntryError,
 )
+from pytest_pods.engine.oci.digest import Digest
 from pytest_pods.engine.storage.limits import LayerLimits
-from tests.support.images import Entry, Files, Layer, build_layer, build_tar, compress, directory, file, hardlink, symlink
+from tests.support.images import (
+    Entry,
+    Files,
+    Layer,
+    build_layer,
+    build_tar,
+    compress,
+    directory,
+    file,
+    hardlink,
+    symlink,
+)
 from tests.support.storage import Store, open_store
 
 pytestmark = pytest.mark.root
@@ -191,13 +206,9 @@ STREAMS: dict[str, tuple[bytes, str]] = {
 }
 
 
-def layer_of(blob: bytes, tar: bytes = b"", *, media_type: str = "zstd") -> Layer:
+def layer_of(blob: bytes, tar: bytes = b"") -> Layer:
     """A layer whose blob is what it says it is, and whose diff ID is that of `tar`."""
     proper = build_layer(tar, compression="zstd")
-    from dataclasses import replace
-
-    from pytest_pods.engine.oci.digest import Digest
-
     descriptor = replace(proper.descriptor, digest=Digest.of_bytes(blob), size=len(blob))
     return replace(proper, blob=blob, descriptor=descriptor)
 
@@ -286,8 +297,6 @@ def test_a_blob_of_another_size_is_refused(store: Store, canaries: list[Path], c
 
 
 def test_a_layer_of_another_diff_id_is_refused(store: Store, canaries: list[Path]) -> None:
-    from dataclasses import replace
-
     layer = build_layer({"a": b"1"})
     with pytest.raises(DigestMismatchError, match="as the image config says"):
         store.ingest(replace(layer, diff_id=build_layer({"a": b"2"}).diff_id))
@@ -297,7 +306,7 @@ def test_a_layer_of_another_diff_id_is_refused(store: Store, canaries: list[Path
 def test_the_sources_own_error_is_raised_and_nothing_stays(store: Store, canaries: list[Path]) -> None:
     layer = build_layer({"a": os.urandom(500_000)})
 
-    def chunks():  # type: ignore[no-untyped-def]
+    def chunks() -> Iterator[bytes]:
         yield layer.blob[:300_000]
         raise PodsError("the line was cut")
 
@@ -307,8 +316,6 @@ def test_the_sources_own_error_is_raised_and_nothing_stays(store: Store, canarie
 
 
 def test_random_damage_never_gets_out_and_never_breaks_the_child(store: Store, canaries: list[Path]) -> None:
-    import random
-
     rng = random.Random(7)
     tar = bytearray(build_tar({"d/": directory(), "d/a": b"1" * 600, "s": symlink("d"), "h": hardlink("d/a")}))
     for _ in range(60):

@@ -1,11 +1,11 @@
 """The child's entry: takes its root, does one piece of work there, and reports a document of `key value` lines.
 
-    unpack ROOT ENTRIES KIND MOST_BYTES MOST_ENTRIES ZSTD   stream on descriptor 0 → ROOT, list of what is there → ENTRIES
+    unpack ROOT ENTRIES KIND MOST_BYTES MOST_ENTRIES ZSTD   stream on descriptor 0 → ROOT, list of entries → ENTRIES
     verify ROOT ENTRIES                                     compares ROOT with the list
     remove DIRECTORY NAME                                   removes NAME in DIRECTORY
 
-KIND is rootful or rootless. The report goes to descriptor 1; the exit status is 0 whatever it says, and only an end that
-the program did not foresee gives another.
+KIND is rootful or rootless. The report goes to descriptor 1; the exit status is 0 whatever it says, and only an end
+that the program did not foresee gives another.
 """
 
 from __future__ import annotations
@@ -78,8 +78,8 @@ def _unpack(root: str, entries: str, kind: str, most_bytes: str, most_entries: s
         count += 1
     source.drain()
     writer.finish()
-    listing = b"".join(b"%s %s\n" % (line.encode(), b"/".join(parts).hex().encode()) for parts, line in writer.records.items())
-    _write_all(listing_file, zlib.compress(listing, 1))
+    listing = "".join(f"{line} {b'/'.join(parts).hex()}\n" for parts, line in writer.records.items())
+    _write_all(listing_file, zlib.compress(listing.encode(), 1))
     return [
         f"diff_id sha256:{source.hexdigest()}",
         f"size {source.size}",
