@@ -13,6 +13,7 @@ import socket
 import threading
 import weakref
 from collections.abc import Sequence
+from contextlib import suppress
 
 from pytest_pods.engine.errors import (
     DeadlineExceededError,
@@ -153,10 +154,8 @@ class Channel:
         """Ends the connection; whoever still waits gets SandboxLostError."""
         self._fail(reason)
         _open_channels.discard(self)
-        try:
+        with suppress(OSError):
             self._connection.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
         reader = self._reader
         if reader is not None and reader is not threading.current_thread() and self._owner == os.getpid():
             reader.join(timeout=5)

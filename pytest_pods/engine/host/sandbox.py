@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -183,16 +184,16 @@ class Sandbox:
     @classmethod
     def connect(cls, path: Path) -> Sandbox:
         """Connects to the sandbox of a kept or command-line session. Raises SandboxLostError if nobody listens."""
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            # A socket's name is limited to 107 bytes, a path below a test's directory is not.
-            connection.connect(f"/proc/self/fd/{directory}/{path.name}")
-        except OSError as error:
-            connection.close()
-            raise SandboxLostError(f"nobody answers at {path}: {error.strerror}") from error
-        finally:
-            os.close(directory)
+        with ExitStack() as stack:
+            connection = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET))
+            try:
+                # A socket's name is limited to 107 bytes, a path below a test's directory is not.
+                directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+                stack.callback(os.close, directory)
+                connection.connect(f"/proc/self/fd/{directory}/{path.name}")
+            except OSError as error:
+                raise SandboxLostError(f"nobody answers at {path}: {error.strerror}") from error
+            connection = socket.socket(fileno=connection.detach())
         channel = Channel(connection)
         channel.start_reading()
         return cls(channel)
@@ -339,10 +340,8 @@ class Sandbox:
 
     def shutdown(self, timeout_s: float = 30.0) -> None:
         """Ends the sandbox and everything in it, and waits until the janitor has tidied up, where it is ours."""
-        try:
+        with suppress(SandboxLostError):
             self._ask(Message(Kind.SHUTDOWN), "the session")
-        except SandboxLostError:
-            pass
         self._channel.await_end(timeout_s)
         self._abandon()
 
@@ -353,11 +352,9 @@ class Sandbox:
     def _abandon(self) -> None:
         self._channel.close("the session has ended")
         if self._janitor is not None:
-            try:
+            # Somebody in this process may reap every child.
+            with suppress(ChildProcessError):
                 os.waitpid(self._janitor, 0)
-            except ChildProcessError:
-                # Somebody in this process reaps every child; the janitor needs nobody.
-                pass
             self._janitor = None
 
     def _ask(self, message: Message, subject: str) -> Answer:

@@ -39,6 +39,7 @@ class ExecService:
 
     def find_starter(self, record: ContainerRecord, request: ExecRequest, *, through_runtime: bool) -> Starter:
         """What starts the command once it is given descriptors. Raises WrongStateError, InvalidSpecError."""
+        self._session.start()
         state = self._state(record)
         if state.status != "running" or state.container_pid is None:
             raise WrongStateError(
