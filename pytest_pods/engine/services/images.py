@@ -167,7 +167,7 @@ class ImageService:
     # -- using and removing
 
     def use(self, image: Image, *, record_use: Callable[[], None]) -> None:
-        """Calls `record_use`, which writes a container's record, while the image cannot go; then the record protects it.
+        """Calls `record_use`, which writes a container's record, while the image cannot go; then that protects it.
 
         Raises ImageNotFoundError if the image has been removed already.
         """
