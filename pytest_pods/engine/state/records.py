@@ -23,10 +23,13 @@ def write_document(path: Path, document: Mapping[str, Any]) -> None:
 
 
 def find_document(path: Path) -> Document | None:
-    """The document at `path`, None if there is none. Raises StorageError."""
+    """The document at `path`, None if there is none. Raises StorageError.
+
+    An empty file, or one of zeros, is what a power cut makes of a rename that was not synced: it counts as none.
+    """
     with storage_errors(f"reading {path}"):
         content = find_bytes(path)
-    return None if content is None else parse_document(content, where=str(path))
+    return None if content is None or not content.strip(b"\0") else parse_document(content, where=str(path))
 
 
 def parse_document(content: bytes, *, where: str) -> Document:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from pytest_pods.engine.errors import PodsError
 from pytest_pods.engine.state.atomic import storage_errors
 from pytest_pods.engine.state.locks import hold
 from pytest_pods.engine.storage.trees import LauncherSource, remove_tree
@@ -22,13 +23,17 @@ def staged(layout: StoreLayout, launcher: LauncherSource) -> Iterator[StagingLay
     with storage_errors(f"preparing a place in {layout.staging_dir}"):
         place, lock = _take_place(layout)
     try:
-        yield place
-    finally:
         try:
-            with storage_errors(f"removing {place.directory}"):
+            yield place
+        except BaseException:
+            # Why the place was not filled is worth more than why it cannot be removed; a sweep tries that again.
+            with suppress(PodsError, OSError):
                 _remove(place, launcher)
-        finally:
-            os.close(lock)
+            raise
+        with storage_errors(f"removing {place.directory}"):
+            _remove(place, launcher)
+    finally:
+        os.close(lock)
 
 
 def _take_place(layout: StoreLayout) -> tuple[StagingLayout, int]:

@@ -49,7 +49,13 @@ def test_documents_come_back(tmp_path: Path) -> None:
     assert document.texts("missing") == ()
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b"[" * 100_000])
+@pytest.mark.parametrize("content", [b"", bytes(4096)], ids=["empty", "zeros"])
+def test_what_a_power_cut_leaves_counts_as_no_document(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "d").write_bytes(content)
+    assert find_document(tmp_path / "d") is None
+
+
+@pytest.mark.parametrize("content", [b"{", b"[]", b"\xff", b"[" * 100_000])
 def test_a_damaged_document_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "d").write_bytes(content)
     with pytest.raises(StorageError, match=str(tmp_path / "d")):
