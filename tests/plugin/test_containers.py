@@ -228,6 +228,7 @@ def test_one(container): ...
     result = pytester.runpytest()
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["ImageNotFoundError: *localhost/no-such-image:1*"])
+    result.stdout.no_fnmatch_line("During handling of the above exception*")
     assert ".py:" not in "".join(line for line in result.outlines if "engine/" in line)
 
 

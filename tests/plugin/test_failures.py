@@ -168,10 +168,9 @@ def test_not_ready(container): ...
         ]
     )
     (session,) = Engine.sessions(store)
-    attached = Engine.attach(session.id, root=store)
-    assert sorted(one.name for one in attached.containers()) == ["bad", "worse"]
-    assert attached.container("bad").exec(["echo", "still here"]).stdout == "still here\n"
-    attached.close()
+    with Engine.attach(session.id, root=store) as attached:
+        assert sorted(one.name for one in attached.containers()) == ["bad", "worse"]
+        assert attached.container("bad").exec(["echo", "still here"]).stdout == "still here\n"
 
 
 @pytest.mark.usefixtures("kept_sessions_end")
@@ -193,10 +192,9 @@ def test_three(wide, pods):
     result.assert_outcomes(passed=3)
     result.stdout.fnmatch_lines(["pods: 4 containers, 3 kept"])
     (session,) = Engine.sessions(store)
-    attached = Engine.attach(session.id, root=store)
-    assert attached.container("db").exec(["ls", "/second"]).ok
-    assert attached.container("own").running
-    attached.close()
+    with Engine.attach(session.id, root=store) as attached:
+        assert attached.container("db").exec(["ls", "/second"]).ok
+        assert attached.container("own").running
 
 
 def test_nothing_is_kept_without_asking(pytester: pytest.Pytester, store: Path) -> None:
