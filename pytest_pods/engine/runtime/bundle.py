@@ -230,7 +230,9 @@ def _standard_mounts(request: BundleRequest) -> list[Mount]:
     ]
     if request.own_network or not request.rootless:
         mounts.append(defaults.build_sys_mount(writable=privileged))
-        mounts.append(defaults.build_cgroup_mount(writable=privileged))
+        # With v1 it is a mount for every tree, a fifth of the whole create, and shows the host's groups.
+        if request.cgroup_namespace or privileged:
+            mounts.append(defaults.build_cgroup_mount(writable=privileged))
     else:
         mounts.append(defaults.build_borrowed_sys_mount(writable=privileged))
     etc = request.etc

@@ -143,6 +143,13 @@ def test_privileged_container_is_not_confined() -> None:
     assert "rw" in _mounts(configuration)["/sys"]
 
 
+def test_cgroups_are_shown_where_the_container_has_its_own_view_of_them() -> None:
+    configuration = build_runtime_configuration(replace(_request(), cgroup_namespace=True))
+    assert _mounts(configuration)["/sys/fs/cgroup"][-1] == "ro"
+    assert _mounts(_build(privileged=True))["/sys/fs/cgroup"][-1] == "rw"
+    assert "/sys/fs/cgroup" not in _mounts(_build())
+
+
 def test_host_network_has_no_namespace_and_no_sysctl() -> None:
     configuration = build_runtime_configuration(replace(_request(), namespaces=NamespacePaths()))
     assert "network" not in {namespace.kind for namespace in configuration.linux.namespaces}
