@@ -6,6 +6,7 @@ import functools
 import json
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,13 @@ if TYPE_CHECKING:
     from pytest_pods.engine.services.sessions import Session
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    configuration: RuntimeConfiguration
+    seccomp: bytes | None
+    groups: tuple[Path, ...]
+
+
 class ExecService:
     """Executions in the containers of one session."""
 
@@ -35,7 +43,7 @@ class ExecService:
         self._facts = facts
         self._state = state
         self._own_groups: str | None = None
-        self._configurations: dict[str, RuntimeConfiguration] = {}
+        self._known: dict[tuple[str, int], _Known] = {}
 
     def find_starter(self, record: ContainerRecord, request: ExecRequest, *, through_runtime: bool) -> Starter:
         """What starts the command once it is given descriptors. Raises WrongStateError, InvalidSpecError."""
@@ -46,22 +54,29 @@ class ExecService:
                 f"container {record.name} does not run (it is {state.status})",
                 hint="start it first" if state.status != "paused" else "unpause it first",
             )
-        configuration = self._configuration(record)
-        process = self._build_process(record, request, configuration, state.container_pid)
-        seccomp = None if request.privileged else self._seccomp(configuration)
-        if through_runtime or (seccomp is None and configuration.linux.seccomp is not None and not request.privileged):
+        known = self._know(record, state.container_pid)
+        process = self._build_process(record, request, known.configuration, state.container_pid)
+        lacks_filter = known.configuration.linux.seccomp is not None and known.seccomp is None
+        if through_runtime or lacks_filter:
             return functools.partial(self._start_through_runtime, record, process)
-        return functools.partial(
-            self._start_helper, record, configuration, process, state.container_pid, seccomp
-        )
+        return functools.partial(self._start_helper, record, known, process, state.container_pid)
 
-    def _configuration(self, record: ContainerRecord) -> RuntimeConfiguration:
-        found = self._configurations.get(record.id)
-        if found is None:
+    def _know(self, record: ContainerRecord, pid: int) -> _Known:
+        """What does not change while one start of a container runs; reading it takes longer than the execution."""
+        known = self._known.get((record.id, pid))
+        if known is None:
             path = self._session.layout.container(record.id).config_file
-            found = parse_runtime_configuration(path.read_bytes(), where=str(path))
-            self._configurations[record.id] = found
-        return found
+            configuration = parse_runtime_configuration(path.read_bytes(), where=str(path))
+            known = _Known(configuration, self._seccomp(configuration), self._find_groups(pid))
+            self._known[record.id, pid] = known
+        return known
+
+    def _find_groups(self, pid: int) -> tuple[Path, ...]:
+        sandbox = self._session.start()
+        if self._own_groups is None:
+            self._own_groups = read_in_sandbox(sandbox, "/proc/1/cgroup").decode()
+        member = read_in_sandbox(sandbox, f"/proc/{pid}/cgroup").decode()
+        return self._session.cgroups.find_exec_groups(member=member, outside=self._own_groups)
 
     def _build_process(
         self, record: ContainerRecord, request: ExecRequest, configuration: RuntimeConfiguration, pid: int
@@ -100,23 +115,16 @@ class ExecService:
     def _start_helper(
         self,
         record: ContainerRecord,
-        configuration: RuntimeConfiguration,
+        known: _Known,
         process: ProcessConfiguration,
         pid: int,
-        seccomp: bytes | None,
         descriptors: Mapping[int, int],
     ) -> SandboxProcess:
-        sandbox = self._session.start()
-        if self._own_groups is None:
-            self._own_groups = read_in_sandbox(sandbox, "/proc/1/cgroup").decode()
-        groups = self._session.cgroups.find_exec_groups(
-            member=read_in_sandbox(sandbox, f"/proc/{pid}/cgroup").decode(), outside=self._own_groups
-        )
         orders = enter.build_enter_orders(
-            configuration, process, container_pid=pid, cgroups=groups, seccomp=seccomp
+            known.configuration, process, container_pid=pid, cgroups=known.groups, seccomp=known.seccomp
         )
         with MemoryFile(orders) as given:
-            return sandbox.spawn_helper(
+            return self._session.start().spawn_helper(
                 ["enter"],
                 descriptors={**descriptors, enter.ORDERS_DESCRIPTOR: given},
                 host_network=record.spec.network is NetworkMode.HOST,
