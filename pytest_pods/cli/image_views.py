@@ -27,7 +27,7 @@ def build_image_rows(image: Image, now: datetime, *, truncate: bool) -> list[dic
     """One row for each of its references, in Docker's names."""
     rows = []
     for reference in image.references or ("",):
-        repository, tag = split_name(Reference.parse(reference).familiar) if reference else (_NONE, _NONE)
+        repository, tag = split_name(Reference.parse(reference).familiar()) if reference else (_NONE, _NONE)
         rows.append(
             {
                 "Repository": repository,

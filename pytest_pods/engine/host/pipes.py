@@ -83,3 +83,12 @@ def enlarge_pipe(descriptor: int, size: int = 1024 * 1024) -> None:
         fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, size)
     except OSError:
         return
+
+
+def count_unread(descriptor: int) -> int:
+    """How many bytes wait in a pipe for its reader; either end tells."""
+    import fcntl
+    import struct
+    import termios
+
+    return int(struct.unpack("i", fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4)))[0])

@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import signal
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_pods.engine.host.programs import get_program
-
 from pytest_pods.engine.deadline import Deadline
-from pytest_pods.engine.errors import CommandError, NetworkError
-from pytest_pods.engine.host.pipes import MemoryFile, Pipe
-from pytest_pods.engine.host.process import Process
+from pytest_pods.engine.errors import CommandError, NetworkError, SystemCallError
+from pytest_pods.engine.host.pipes import MemoryFile, Pipe, wait_readable
+from pytest_pods.engine.host.programs import get_program
 from pytest_pods.engine.host.sandbox import Sandbox
+from pytest_pods.engine.state.atomic import find_bytes, write_atomically
+from pytest_pods.engine.state.layout import SessionLayout
+from pytest_pods.engine.state.sessions import setting_up_uplink
 
 SUBNET = ipaddress.IPv4Network("10.86.0.0/16")
 GATEWAY = SUBNET[2]
@@ -76,22 +79,71 @@ def build_inner_commands(lease: Lease) -> str:
 
 
 class Uplink:
-    """The way out of one session. Thread-safe; slirp4netns starts with the first container that is plugged."""
+    """The way out of one session. Thread-safe; slirp4netns starts with the first container that is plugged.
 
-    def __init__(self, sandbox: Sandbox, *, namespace: Path) -> None:
+    Processes that work in one session share it through its `uplink_file`: the pid, and `up` once the bridge is there.
+    """
+
+    def __init__(self, sandbox: Sandbox, *, namespace: Path, layout: SessionLayout) -> None:
         """`namespace` is the session's own network namespace as the sandbox sees it."""
         self._sandbox = sandbox
         self._namespace = namespace
+        self._layout = layout
         self._lock = threading.Lock()
-        self._up: Process | None = None
+        self._pid: int | None = None
 
     def ensure_up(self) -> None:
         """Starts slirp4netns unless it runs. Raises MissingProgramError, NetworkError."""
         with self._lock:
-            if self._up is None or self._up.poll() is not None:
-                self._up = self._start()
+            if self._pid is not None and self._runs(self._pid):
+                return
+            with setting_up_uplink(self._layout):
+                self._pid = self._find() or self._start()
 
-    def _start(self) -> Process:
+    def _find(self) -> int | None:
+        """The pid of one that another process has set up; what a killed process left half-made is ended."""
+        words = (find_bytes(self._layout.uplink_file) or b"").split()
+        if not words:
+            return None
+        pid = int(words[0])
+        if not self._runs(pid):
+            self._remove_bridge()
+            return None
+        if words[1:] == [b"up"]:
+            return pid
+        self._end(pid)
+        self._remove_bridge()
+        return None
+
+    def _runs(self, pid: int) -> bool:
+        try:
+            descriptor = self._sandbox.open(f"/proc/{pid}/comm", os.O_RDONLY)
+        except SystemCallError:
+            return False
+        with open(descriptor, "rb") as file:
+            try:
+                return file.read().startswith(b"slirp4netns")
+            except OSError:
+                # It ended between the two calls.
+                return False
+
+    def _end(self, pid: int) -> None:
+        try:
+            pidfd = self._sandbox.open_pidfd(pid)
+        except SystemCallError:
+            return
+        try:
+            self._sandbox.signal(pid, signal.SIGKILL)
+            wait_readable(pidfd, _PATIENCE_S)
+        finally:
+            os.close(pidfd)
+
+    def _remove_bridge(self) -> None:
+        # It may not have been made yet, or have lost its tap device with the process.
+        with suppress(CommandError):
+            run_ip(self._sandbox, f"link delete {_BRIDGE}\n", doing="removing a broken way out")
+
+    def _start(self) -> int:
         with Pipe() as ready, Pipe() as errors:
             argv = [str(get_program("slirp4netns")), "--ready-fd=3", f"--mtu={_MTU}", f"--cidr={SUBNET}"]
             argv += ["--netns-type=path", str(self._namespace), _TAP]
@@ -101,6 +153,7 @@ class Uplink:
                 descriptors={1: errors.writing, 2: errors.writing, 3: ready.writing},
                 host_network=True,
             )
+            write_atomically(self._layout.uplink_file, f"{process.pid} starting".encode())
             ready.close_writing()
             errors.close_writing()
             if ready.read_some(timeout_s=_PATIENCE_S, most=1) != b"1":
@@ -111,7 +164,8 @@ class Uplink:
                     hint="network='none' works without it; pytest-pods doctor tells more",
                 )
         run_ip(self._sandbox, build_bridge_commands(), doing="joining the way out of the session")
-        return process
+        write_atomically(self._layout.uplink_file, f"{process.pid} up".encode())
+        return process.pid
 
     def plug(self, lease: Lease, *, namespace: Path) -> None:
         """Gives the network namespace at `namespace` an `eth0` with an address and the default route."""

@@ -10,10 +10,13 @@ import errno
 import os
 import select
 import socket
-from contextlib import suppress
+import time
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
+from pytest_pods.engine.deadline import Deadline
 from pytest_pods.engine.errors import InvalidInputError, MonitorLostError
+from pytest_pods.engine.host.pipes import count_unread
 from pytest_pods.engine.runtime.conmon import MOST_STDIN_BYTES, build_resize
 
 if TYPE_CHECKING:
@@ -30,6 +33,10 @@ _STDERR = 3
 _END_OF_TRANSMISSION = b"\x04"
 DETACH_KEYS = b"\x10\x11"
 """ctrl-p, ctrl-q: as Docker's clients have it."""
+
+
+_RESIZE_PATIENCE_S = 0.25
+_RESIZE_PAUSE_S = 0.001
 
 
 class AttachEnd(enum.Enum):
@@ -92,7 +99,7 @@ class Attachment:
         self,
         connection: socket.socket,
         *,
-        control_fifo: Path,
+        bundle: Path,
         stdin: int | None,
         stdout: int,
         stderr: int,
@@ -100,7 +107,7 @@ class Attachment:
     ) -> None:
         self._socket = connection
         self._socket.setblocking(False)
-        self._control_fifo = control_fifo
+        self._bundle = bundle
         self._stdin = stdin
         self._outputs = {2: stdout, _STDERR: stderr}
         self._tty = tty
@@ -128,7 +135,7 @@ class Attachment:
             raise MonitorLostError(
                 f"attaching to {bundle}: {error.strerror}", hint="the container has ended, or is not created yet"
             ) from error
-        return cls(connection, control_fifo=bundle / "ctl", stdin=stdin, stdout=stdout, stderr=stderr, tty=tty)
+        return cls(connection, bundle=bundle, stdin=stdin, stdout=stdout, stderr=stderr, tty=tty)
 
     def __enter__(self) -> Attachment:
         return self
@@ -143,13 +150,20 @@ class Attachment:
         self._socket.close()
 
     def resize(self, *, rows: int, columns: int) -> None:
-        """Tells the container's terminal its size; nothing happens if the container has ended."""
-        with suppress(OSError):
-            fifo = os.open(self._control_fifo, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-            try:
-                os.write(fifo, build_resize(rows, columns))
-            finally:
-                os.close(fifo)
+        """Tells the container's terminal its size; nothing happens if the container has ended.
+
+        Returns when the monitor has taken it, so that a container that is started next begins with that size.
+        """
+        with suppress(OSError), ExitStack() as stack:
+            fifos = []
+            # conmon passes it on to itself through a second fifo.
+            for name in ("ctl", "winsz"):
+                fifos.append(os.open(self._bundle / name, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC))
+                stack.callback(os.close, fifos[-1])
+            os.write(fifos[0], build_resize(rows, columns))
+            deadline = Deadline.after(_RESIZE_PATIENCE_S)
+            while any(count_unread(fifo) for fifo in fifos) and not deadline.expired:
+                time.sleep(_RESIZE_PAUSE_S)
 
     def relay(
         self, *, detach_keys: bytes = b"", watch: Mapping[int, Callable[[], None]] | None = None

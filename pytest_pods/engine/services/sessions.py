@@ -9,10 +9,9 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-
-from pytest_pods.engine.host.features import find_user_namespace
 
 from pytest_pods.engine.errors import (
     CleanupError,
@@ -23,6 +22,7 @@ from pytest_pods.engine.errors import (
     UnsupportedHostError,
     WrongStateError,
 )
+from pytest_pods.engine.host.features import find_user_namespace
 from pytest_pods.engine.host.pipes import Pipe
 from pytest_pods.engine.host.sandbox import Sandbox, SandboxSpec, UserNamespace
 from pytest_pods.engine.ids import new_session_id
@@ -38,8 +38,10 @@ from pytest_pods.engine.state.layout import SessionLayout, StoreLayout
 from pytest_pods.engine.state.sessions import SessionKind, SessionRecord
 from pytest_pods.engine.state.store import ensure_store
 
-COMMAND_LINE_SESSION = "command-line"
 _END_PATIENCE_S = 30.0
+_IDLE_S = 10
+"""How long the command line's session waits, without a container, for the next command: starting one takes longer than
+joining one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ class Session:
         self._sandbox: Sandbox | None = None
         self._record: SessionRecord | None = None
         self._uplink: Uplink | None = None
+        self._use: int | None = None
         self._cgroups: SessionCgroups | None = None
         self._ours = False
         self.swept = SweepReport()
@@ -178,7 +181,7 @@ class Session:
         """The way out, made at first use."""
         with self._lock:
             if self._uplink is None:
-                self._uplink = Uplink(self.start(), namespace=Path("/proc/1/ns/net"))
+                self._uplink = Uplink(self.start(), namespace=Path("/proc/1/ns/net"), layout=self.layout)
             return self._uplink
 
     @property
@@ -205,36 +208,63 @@ class Session:
 
     def leave(self) -> None:
         """Ends the session if it is this process's own; a kept or command-line session goes on."""
-        if self.kept:
-            with self._lock:
-                sandbox, self._sandbox = self._sandbox, None
-            if sandbox is not None:
-                sandbox.disconnect()
-        else:
+        if not self.kept:
             self.end()
+            return
+        with self._lock:
+            sandbox, self._sandbox = self._sandbox, None
+        if sandbox is None:
+            return
+        if self._record is not None and self._record.kind is SessionKind.COMMAND_LINE:
+            self._end_if_idle(sandbox)
+        sandbox.disconnect()
+
+    def _end_if_idle(self, sandbox: Sandbox) -> None:
+        if self._use is not None:
+            os.close(self._use)
+            self._use = None
+        if sandbox.lost is not None or self._has_containers():
+            return
+        with state.opening_command_line(self.store):
+            if not state.command_line_is_used(self.store) and not self._has_containers():
+                with suppress(SandboxLostError, SystemCallError):
+                    sandbox.keep(_IDLE_S)
+
+    def _has_containers(self) -> bool:
+        try:
+            return bool(os.listdir(self.layout.containers_dir))
+        except FileNotFoundError:
+            return False
 
 
 def open_command_line_session(store: StoreLayout) -> Session:
     """The user's session for the command line: joined if it lives, made otherwise. Several command lines may race."""
     ensure_store(store)
-    session = Session(store, session_id=COMMAND_LINE_SESSION, kind=SessionKind.COMMAND_LINE)
     with state.opening_command_line(store):
-        try:
-            session.attach()
-        except SessionNotFoundError:
-            state.await_end(session.layout)
-            _remove_left_overs_of(store, session.layout)
-            session.start()
-            session.listen()
+        session = _join_command_line(store) or _start_command_line(store)
+        session._use = state.use_command_line(store)
     return session
 
 
-def _remove_left_overs_of(store: StoreLayout, layout: SessionLayout) -> None:
-    if layout.directory.exists() or layout.scratch_dir.exists():
-        # A session of another name sweeps what the dead one of the same name left.
-        helper = Session(store)
-        helper.start()
-        helper.end()
+def _join_command_line(store: StoreLayout) -> Session | None:
+    session_id = state.find_command_line_id(store)
+    if session_id is None:
+        return None
+    session = Session(store, session_id=session_id)
+    try:
+        session.attach().keep(0)
+    except (SessionNotFoundError, SandboxLostError, SystemCallError):
+        return None
+    return session
+
+
+def _start_command_line(store: StoreLayout) -> Session:
+    session = Session(store, kind=SessionKind.COMMAND_LINE)
+    # Until its name is written down nobody could find it: if we are killed here, it ends by itself.
+    session.listen(lease_s=_IDLE_S)
+    state.write_command_line_id(store, session.id)
+    session.start().keep(0)
+    return session
 
 
 def sweep(store: StoreLayout) -> SweepReport:

@@ -251,6 +251,16 @@ class SessionLayout:
         return self.directory / "tmp"
 
     @property
+    def uplink_file(self) -> Path:
+        """The process that is the session's way out, and whether that is ready."""
+        return self.directory / "uplink"
+
+    @property
+    def uplink_lock(self) -> Path:
+        """Held while the way out is set up: several processes may work in one session."""
+        return self.directory / "uplink.lock"
+
+    @property
     def names_dir(self) -> Path:
         """One file a container name, made with O_EXCL, that contains the container ID."""
         return self.directory / "names"

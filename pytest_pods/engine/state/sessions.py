@@ -22,6 +22,7 @@ from pytest_pods.engine.errors import (
     SessionNotFoundError,
     StorageError,
 )
+from pytest_pods.engine.state.atomic import write_atomically
 from pytest_pods.engine.state.layout import SessionLayout, StoreLayout
 from pytest_pods.engine.state.store import ensure_store
 
@@ -82,6 +83,45 @@ def opening_command_line(store: StoreLayout) -> Iterator[None]:
     ensure_store(store)
     with _flocked(store.run_root / "command-line.lock"):
         yield
+
+
+@contextmanager
+def setting_up_uplink(layout: SessionLayout) -> Iterator[None]:
+    """Held while the session's way out is looked for and, if it is not there, made."""
+    with _flocked(layout.uplink_lock):
+        yield
+
+
+def find_command_line_id(store: StoreLayout) -> str | None:
+    """The ID of the session that the command line had last, which may have ended."""
+    try:
+        return store.default_session_file.read_text("ascii").strip() or None
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def write_command_line_id(store: StoreLayout, session_id: str) -> None:
+    """Makes a session the command line's; `opening_command_line` has to be held."""
+    write_atomically(store.default_session_file, session_id.encode())
+
+
+def use_command_line(store: StoreLayout) -> int:
+    """A descriptor that says, until it is closed, that somebody works in the command line's session."""
+    descriptor = os.open(store.run_root / "command-line.users", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    return descriptor
+
+
+def command_line_is_used(store: StoreLayout) -> bool:
+    """Whether anybody works in the command line's session; nobody begins to while `opening_command_line` is held."""
+    lock = os.open(store.run_root / "command-line.users", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
 
 
 @contextmanager
