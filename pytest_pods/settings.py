@@ -149,6 +149,14 @@ def _seconds(value: object, place: _Place) -> float:
     return seconds
 
 
+def _lease(value: object, place: _Place) -> float:
+    seconds = _seconds(value, place)
+    if seconds < 1:
+        # The sandbox counts whole seconds, and takes 0 for no end.
+        place.refuse(value, "at least 1s")
+    return seconds
+
+
 def _path(value: object, place: _Place) -> Path:
     path = Path(str(value)).expanduser()
     if not path.is_absolute() and place.label.startswith("PYTEST_PODS_"):
@@ -169,7 +177,7 @@ _PARSERS: dict[str, Callable[[Any, _Place], object]] = {
     "pull": _choice("missing", "always", "newer", "never"),
     "timeout": _seconds,
     "keep": _choice("never", "failed", "always"),
-    "keep_for": _seconds,
+    "keep_for": _lease,
     "missing": _choice("fail", "skip"),
     "insecure_registries": _hosts,
 }

@@ -43,7 +43,7 @@ def test_time_is_read_with_and_without_unit(text: object, seconds: float) -> Non
     assert load_settings(options={"keep_for": text}, environment={}).keep_for == seconds
 
 
-@pytest.mark.parametrize("text", ["", "soon", "0", "-3", "3x", "nan", "inf", "s", "1e99"])
+@pytest.mark.parametrize("text", ["", "soon", "0", "-3", "3x", "nan", "inf", "s", "1e99", "0.5"])
 def test_time_that_cannot_be_meant_is_refused(text: str) -> None:
     with pytest.raises(InvalidSettingError, match="--pods-keep-for"):
         load_settings(options={"keep_for": text}, environment={})
