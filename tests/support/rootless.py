@@ -1,7 +1,7 @@
 """Running a command as an ordinary user with subordinate ids, from a test that runs as root.
 
-The interpreter and the checkout may lie in directories that are closed to others. The command then gets a mount namespace
-in which exactly those paths can be reached; the host is not changed.
+The interpreter and the checkout may lie in directories that are closed to others. The command then gets a mount
+namespace in which exactly those paths can be reached; the host is not changed.
 """
 
 from __future__ import annotations
@@ -38,6 +38,12 @@ while [ "$count" -gt 0 ]; do
     umount -l "$hold"; rmdir "$hold"
     count=$((count - 1))
 done
+# Without udev the device is root's alone; everywhere else it is everybody's.
+if [ -c /dev/net/tun ]; then
+    hold=$(mktemp -d); mount -t tmpfs tmpfs "$hold"
+    mknod -m 666 "$hold/tun" c 10 200; mount --bind "$hold/tun" /dev/net/tun
+    umount -l "$hold"; rmdir "$hold"
+fi
 exec setpriv --reuid="$user" --regid="$group" --init-groups --inh-caps=-all -- "$@"
 """
 

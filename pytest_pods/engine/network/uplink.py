@@ -30,6 +30,7 @@ NAME_SERVER = SUBNET[3]
 _FIRST_LEASE = 256
 _BRIDGE = "pods-out"
 _TAP = "tap0"
+_TUN_DEVICE = "/dev/net/tun"
 _MTU = 65520
 _PATIENCE_S = 30.0
 
@@ -144,6 +145,11 @@ class Uplink:
             run_ip(self._sandbox, f"link delete {_BRIDGE}\n", doing="removing a broken way out")
 
     def _start(self) -> int:
+        if not os.access(_TUN_DEVICE, os.R_OK | os.W_OK):
+            raise NetworkError(
+                f"the way out of the session could not be set up: {_TUN_DEVICE} is missing, or closed to this user",
+                hint=f"as root: modprobe tun; chmod 666 {_TUN_DEVICE} (as udev has it). Or run with network='none'",
+            )
         with Pipe() as ready, Pipe() as errors:
             argv = [str(get_program("slirp4netns")), "--ready-fd=3", f"--mtu={_MTU}", f"--cidr={SUBNET}"]
             argv += ["--netns-type=path", str(self._namespace), _TAP]
