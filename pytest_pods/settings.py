@@ -215,6 +215,7 @@ def read_settings(config: pytest.Config) -> Settings:
     """The settings of a pytest run; raises InvalidSettingError."""
     return load_settings(
         options={name: config.getoption(option_destination(name)) for name in setting_names()},
-        ini={name: config.getini(ini_name(name)) for name in setting_names()},
+        # Releases of pytest before 8 know no "not given" but an empty list.
+        ini={name: config.getini(ini_name(name)) or None for name in setting_names()},
         ini_directory=config.inipath.parent if config.inipath else None,
     )

@@ -222,7 +222,7 @@ def file(path: str, *, contains: Text | None = None, timeout: float | None = Non
             return Readiness(True)
         return Readiness(False, f"it has {len(content)} bytes, without what is looked for")
 
-    return Condition(f"file {path}", look, timeout, accepts_exit=True, shortest_s=0.005)
+    return Condition(f"file {path}", look, timeout, shortest_s=0.005)
 
 
 def all_of(*conditions: Wait | Callable[[Container], object], timeout: float | None = None) -> Wait:
