@@ -52,6 +52,6 @@ def test_postgres_keeps_what_was_written_over_a_restart(container: Container) ->
 
 
 def test_postgres_without_a_password_says_so_and_ends(run_container: Callable[..., Container]) -> None:
-    once = run_container(POSTGRES_IMAGE, network="none", wait=waits.exit())
+    once = run_container(POSTGRES_IMAGE, network="none", wait=waits.exit(1))
     assert once.wait() == 1
     assert "POSTGRES_PASSWORD is not set" in once.logs()
