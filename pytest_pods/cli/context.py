@@ -59,7 +59,7 @@ class Context:
     def open_for_containers(self, *, progress: Progress | None = None) -> Engine:
         """The session that new containers belong to: the command line's, or the one of --session."""
         if self._session is not None:
-            return self._attach(self._session)
+            return self._attach(self.live_sessions()[0].id)
         from pytest_pods.engine.api import Engine
 
         settings = self.settings
@@ -94,15 +94,11 @@ class Context:
 
         found = [record for record in Engine.sessions(self.settings.root) if record.kind is not SessionKind.OWNED]
         found.sort(key=lambda record: (record.kind is not SessionKind.COMMAND_LINE, -record.created))
-        if self._session is not None:
-            from pytest_pods.engine.errors import SessionNotFoundError
+        return found if self._session is None else [_pick(found, self._session)]
 
-            found = [record for record in found if record.id == self._session]
-            if not found:
-                raise SessionNotFoundError(
-                    f"no live session {self._session}", hint="pytest-pods sessions lists those that there are"
-                )
-        return found
+    def get_session(self, name: str) -> SessionRecord:
+        """By ID, its beginning, or `command-line`. Raises SessionNotFoundError."""
+        return _pick(self.live_sessions(), name)
 
     def live_engines(self) -> list[Engine]:
         """Engines of `live_sessions`; one that ends meanwhile is passed over."""
@@ -166,6 +162,20 @@ class Context:
         self._engines[engine.session_id] = engine
         self._opened.append(engine)
         return engine
+
+
+def _pick(records: list[SessionRecord], name: str) -> SessionRecord:
+    from pytest_pods.engine.errors import SessionNotFoundError
+
+    near = [record for record in records if record.id == name or (len(name) >= 2 and record.id.startswith(name))]
+    near = [record for record in near if record.id == name] or near
+    near = near or [record for record in records if record.kind.value == name]
+    if len(near) == 1:
+        return near[0]
+    raise SessionNotFoundError(
+        f"{name!r} is the beginning of {len(near)} session IDs" if near else f"no live session {name!r}",
+        hint="pytest-pods sessions lists those that there are",
+    )
 
 
 def exit_code_of(error: PodsError) -> int:

@@ -45,7 +45,7 @@ def _end(names: list[str], parsed: Parsed, context: Context) -> int:
     from pytest_pods.engine.api import Engine
 
     def act(name: str) -> None:
-        Engine.attach(name, root=context.settings.root).end()
+        Engine.attach(context.get_session(name).id, root=context.settings.root).end()
         print_line(name)
 
     def known() -> list[str]:

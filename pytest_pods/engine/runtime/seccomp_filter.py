@@ -96,6 +96,11 @@ def _keep(path: Path, content: bytes) -> None:
     os.replace(temporary, path)
 
 
+def library_is_there() -> bool:
+    """Whether filters can be compiled on this machine."""
+    return _load_library() is not None
+
+
 @lru_cache(maxsize=1)
 def _load_library() -> ctypes.CDLL | None:
     try:
