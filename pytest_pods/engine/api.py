@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from pytest_pods.engine.container import Container
 from pytest_pods.engine.services.containers import ContainerService
 from pytest_pods.engine.services.sessions import Session, SweepReport, open_command_line_session, sweep
 from pytest_pods.engine.specs import Command, ContainerSpec, PullPolicy, build_container_spec
@@ -15,6 +12,10 @@ from pytest_pods.engine.state.layout import StoreLayout, build_store_layout
 from pytest_pods.engine.state.sessions import SessionRecord, live_sessions
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
+    from pytest_pods.engine.container import Container
     from pytest_pods.engine.events import Progress
     from pytest_pods.engine.services.counters import Counters
     from pytest_pods.engine.services.images import Image, ImageService
@@ -99,7 +100,7 @@ class Engine:
         """
         try:
             if self._containers is not None:
-                self._containers.finish()
+                self._containers.lifecycle.finish()
         finally:
             self._session.leave()
 
@@ -226,7 +227,7 @@ class Engine:
 
     def remove_later(self, container: Container) -> None:
         """Removes a container in the background; faults are raised by `close`."""
-        self._service.remove_later(container.record)
+        self._service.lifecycle.remove_later(container.record)
 
     @staticmethod
     def sessions(root: Path | None = None) -> list[SessionRecord]:

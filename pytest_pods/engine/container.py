@@ -8,24 +8,25 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pytest_pods.engine.deadline import Deadline
 from pytest_pods.engine.errors import CommandError, NotFoundError, NotReadyError
-from pytest_pods.engine.records import ContainerRecord, ContainerState, Status
 from pytest_pods.engine.services.execution import ExecRequest, ExecResult
 from pytest_pods.engine.specs import Command, ContainerSpec
 
 if TYPE_CHECKING:
     import socket
+    from contextlib import AbstractContextManager
 
     from pytest_pods.engine.host.inotify import Watcher
     from pytest_pods.engine.host.terminals import Terminal
+    from pytest_pods.engine.records import ContainerRecord, ContainerState, Status
     from pytest_pods.engine.runtime.logs import LogLine, LogPosition, LogReader
     from pytest_pods.engine.services.attachment import Attachment
-    from pytest_pods.engine.services.containers import ContainerService, ExitDescriptor
+    from pytest_pods.engine.services.containers import ContainerService
+    from pytest_pods.engine.services.lifecycle import ExitDescriptor
     from pytest_pods.engine.waiting import Wait
 
 Condition: TypeAlias = Command | Callable[[], object]
@@ -97,7 +98,7 @@ class Container:
 
     def state(self) -> ContainerState:
         """All of its state at one moment."""
-        return self._service.state(self._record)
+        return self._service.lifecycle.state(self._record)
 
     @property
     def status(self) -> Status:
@@ -150,23 +151,23 @@ class Container:
 
     def connect(self, port: int, *, timeout: float | None = None) -> socket.socket:
         """A TCP connection to a port inside the container, published or not. Raises OSError as connect(2)."""
-        return self._service.connect(self._record, port, timeout=timeout)
+        return self._service.inside.connect(self._record, port, timeout=timeout)
 
     def listening(self) -> frozenset[int]:
         """TCP ports with a listener in its network namespace; looked at from outside, so the image needs no tool."""
-        return self._service.listening(self._record)
+        return self._service.inside.listening(self._record)
 
     def start(self) -> None:
         """Starts it: after `create`, or again after it ended. Raises WrongStateError if it runs."""
-        self._record = self._service.start(self._record)
+        self._service.lifecycle.start(self._record)
 
     def stop(self, timeout: float | None = None) -> None:
-        """Stop signal, up to `timeout` seconds of grace (the spec's by default), then the kill; no fault if it has ended."""
-        self._service.stop(self._record, timeout=timeout)
+        """Stop signal, `timeout` seconds of grace (by default the spec's), then the kill. Fine if it has ended."""
+        self._service.lifecycle.stop(self._record, timeout=timeout)
 
     def kill(self, signal: str | int = "KILL") -> None:
         """Sends a signal to its first process. Raises WrongStateError if it does not run."""
-        self._service.kill(self._record, signal=signal)
+        self._service.lifecycle.kill(self._record, signal=signal)
 
     def restart(self, timeout: float | None = None) -> None:
         """Stops it, if it runs, and starts it again on the same files."""
@@ -175,18 +176,18 @@ class Container:
 
     def pause(self) -> None:
         """Freezes all its processes. Raises WrongStateError, UnsupportedHostError."""
-        self._service.pause(self._record)
+        self._service.lifecycle.pause(self._record)
 
     def unpause(self) -> None:
-        self._service.unpause(self._record)
+        self._service.lifecycle.unpause(self._record)
 
     def remove(self, *, force: bool = True) -> None:
         """Removes it with all its files; a running one is killed, or with `force=False` refused (WrongStateError)."""
-        self._service.remove(self._record, force=force)
+        self._service.lifecycle.remove(self._record, force=force)
 
     def wait(self, timeout: float | None = None) -> int:
         """Waits for its end and returns the exit code. Raises DeadlineExceededError."""
-        return self._service.wait(self._record, timeout=timeout)
+        return self._service.lifecycle.wait(self._record, timeout=timeout)
 
     def wait_ready(self, wait: Wait | Callable[[Container], object], *, timeout: float | None = None) -> None:
         """Waits until a condition holds. Raises NotReadyError, ExitedEarlyError."""
@@ -239,7 +240,7 @@ class Container:
 
     def open_terminal(self) -> Terminal:
         """A terminal inside the container, for `exec_attached`; the caller relays its outer end and closes it."""
-        return self._service.open_terminal(self._record)
+        return self._service.inside.open_terminal(self._record)
 
     def succeed(self, *commands: str) -> str:
         """Runs each command by `/bin/sh -c`, and returns their output; CommandError if one fails."""
@@ -295,41 +296,41 @@ class Container:
         timestamps: bool = False,
     ) -> str:
         """Its output so far; `stream` is "stdout" or "stderr", None both in the order they came."""
-        return self._service.logs(self._record, since=since, tail=tail, stream=stream, timestamps=timestamps)
+        return self._service.output.logs(self._record, since=since, tail=tail, stream=stream, timestamps=timestamps)
 
     def log_lines(
         self, *, follow: bool = False, since: LogPosition | None = None, tail: int | None = None
     ) -> Iterator[LogLine]:
         """Its output as lines with time and stream; with `follow`, until it ends."""
-        return self._service.log_lines(self._record, follow=follow, since=since, tail=tail)
+        return self._service.output.lines(self._record, follow=follow, since=since, tail=tail)
 
     def log_position(self) -> LogPosition:
         """Where its log ends now: what comes after belongs to whoever asked."""
-        return self._service.log_position(self._record)
+        return self._service.output.position(self._record)
 
     def log_reader(self, *, since: LogPosition | None = None) -> LogReader:
         """Reads its log bit by bit: each `read()` gives the lines completed since the last."""
-        return self._service.log_reader(self._record, since=since)
+        return self._service.output.reader(self._record, since=since)
 
     def watch_log(self) -> AbstractContextManager[Watcher]:
         """A descriptor that is readable when there is new output; for waits."""
-        return self._service.watch_log(self._record)
+        return self._service.output.watch(self._record)
 
     def open_exit_descriptor(self) -> ExitDescriptor | None:
         """A descriptor that is readable once the container has ended; None if it does not run."""
-        return self._service.open_exit_descriptor(self._record)
+        return self._service.lifecycle.open_exit_descriptor(self._record)
 
     def attach(self, *, stdin: int | None, stdout: int, stderr: int) -> Attachment:
         """Connects descriptors of the caller with its standard streams; before `start`, nothing is missed."""
-        return self._service.attach(self._record, stdin=stdin, stdout=stdout, stderr=stderr)
+        return self._service.output.attach(self._record, stdin=stdin, stdout=stdout, stderr=stderr)
 
     def read(self, path: str) -> bytes:
         """The content of a file of the container, running or not. Raises NotFoundError."""
-        return self._service.read(self._record, path)
+        return self._service.inside.read(self._record, path)
 
     def write(self, path: str, content: bytes | str, *, mode: int = 0o644) -> None:
         """Writes a file of the container, replacing what was there; the directory has to exist."""
-        self._service.write(
+        self._service.inside.write(
             self._record, path, content.encode() if isinstance(content, str) else content, mode=mode
         )
 

@@ -6,11 +6,13 @@ import enum
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from datetime import datetime
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from pytest_pods.engine.errors import InvalidDocumentError
 from pytest_pods.engine.specs import BindMount, ContainerSpec, NetworkMode, PortSpec, PullPolicy, TmpfsMount
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 Status: TypeAlias = Literal["created", "running", "paused", "exited"]
 

@@ -12,8 +12,8 @@ import os
 import socket
 import threading
 import weakref
-from collections.abc import Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from pytest_pods.engine.errors import (
     DeadlineExceededError,
@@ -23,6 +23,9 @@ from pytest_pods.engine.errors import (
 )
 from pytest_pods.engine.host.pipes import wait_readable
 from pytest_pods.engine.host.protocol import MOST_BYTES, MOST_DESCRIPTORS, Answer, Kind, Message, Tag, parse_answer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _PATIENCE_S = 120.0
 """Longest time for one request. The sandbox answers in microseconds; this only bounds a machine that hangs."""
@@ -101,7 +104,7 @@ class Channel:
         _open_channels.add(self)
 
     def read_ready(self, timeout_s: float) -> Answer:
-        """The sandbox's first message, before `start_reading`. Raises SystemCallError if the sandbox could not start."""
+        """The sandbox's first message, before `start_reading`; SystemCallError if the sandbox could not start."""
         if not wait_readable(self._connection.fileno(), timeout_s):
             raise SandboxLostError(f"the sandbox did not come up within {timeout_s:.0f} s")
         packet, descriptors = self._receive()
@@ -134,7 +137,7 @@ class Channel:
     def request(
         self, message: Message, *, descriptors: Sequence[int] = (), subject: str = ""
     ) -> tuple[Answer, list[int]]:
-        """Sends a request and waits for its answer: the OK and the descriptors that came with it, the caller's to close.
+        """Sends a request and waits for its answer: the OK, and the descriptors with it, which are the caller's.
 
         Raises SystemCallError for an ERROR, SandboxLostError.
         """
@@ -178,8 +181,8 @@ class Channel:
         packet = message.pack(message_id)
         if len(packet) > MOST_BYTES or len(descriptors) > MOST_DESCRIPTORS:
             raise SystemCallError(
-                f"{message.kind.name} of {subject or 'the sandbox'}: {len(packet)} bytes and {len(descriptors)} descriptors"
-                " are more than one message takes",
+                f"{message.kind.name} of {subject or 'the sandbox'}: {len(packet)} bytes and {len(descriptors)}"
+                " descriptors are more than one message takes",
                 call="sendmsg",
                 errno=errno.EMSGSIZE,
                 subject=subject,

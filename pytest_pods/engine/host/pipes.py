@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import select
 import time
-from types import TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import TracebackType
 
 
 class Pipe:

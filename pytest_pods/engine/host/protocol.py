@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import enum
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pytest_pods.engine.errors import ProtocolError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 VERSION = 1
 MOST_BYTES = 131_072

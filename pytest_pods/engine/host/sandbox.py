@@ -11,11 +11,10 @@ import fcntl
 import os
 import signal
 import socket
-from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from pytest_pods.engine.errors import (
     MissingProgramError,
@@ -25,6 +24,9 @@ from pytest_pods.engine.errors import (
 )
 from pytest_pods.engine.host.channel import Channel, SandboxProcess
 from pytest_pods.engine.host.protocol import Answer, Kind, Message, Tag
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 Socket: TypeAlias = socket.socket
 

@@ -6,7 +6,10 @@ import fcntl
 import os
 import struct
 import termios
-from types import TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import TracebackType
 
 # asm-generic/ioctls.h; Python's termios has the second only in later versions.
 _UNLOCK = 0x40045431

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from pytest_pods.engine.errors import NetworkError, PortInUseError
-from pytest_pods.engine.specs import PortSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_pods.engine.specs import PortSpec
 
 _BACKLOG = 512
 

@@ -1,4 +1,4 @@
-"""The socket table of a network namespace, as /proc shows it: which ports have a listener (proc_net_tcp documentation)."""
+"""The socket table of a network namespace as /proc shows it: which ports have a listener (kernel: proc_net_tcp)."""
 
 from __future__ import annotations
 

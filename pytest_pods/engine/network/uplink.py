@@ -1,8 +1,8 @@
 """The way out of a session: one slirp4netns for all its containers, and the link that puts a container on it.
 
 Inside the session's network namespace a bridge joins slirp4netns's tap device and one veth a container; slirp4netns is
-gateway (and the host's loopback) at .2 and forwards DNS at .3, as its manual says. Nothing of it exists on the host, and
-all of it ends with the session.
+gateway (and the host's loopback) at .2 and forwards DNS at .3, as its manual says. Nothing of it exists on the host,
+and all of it ends with the session.
 """
 
 from __future__ import annotations
@@ -13,21 +13,27 @@ import signal
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pytest_pods.engine.deadline import Deadline
 from pytest_pods.engine.errors import CommandError, NetworkError, SystemCallError
 from pytest_pods.engine.host.pipes import MemoryFile, Pipe, wait_readable
 from pytest_pods.engine.host.programs import get_program
-from pytest_pods.engine.host.sandbox import Sandbox
 from pytest_pods.engine.state.atomic import find_bytes, write_atomically
-from pytest_pods.engine.state.layout import SessionLayout
 from pytest_pods.engine.state.sessions import setting_up_uplink
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytest_pods.engine.host.sandbox import Sandbox
+    from pytest_pods.engine.state.layout import SessionLayout
 
 SUBNET = ipaddress.IPv4Network("10.86.0.0/16")
 GATEWAY = SUBNET[2]
 NAME_SERVER = SUBNET[3]
 _FIRST_LEASE = 256
+MOST_LEASES = SUBNET.num_addresses - _FIRST_LEASE - 2
+"""How many containers have room on the way out."""
 _BRIDGE = "pods-out"
 _TAP = "tap0"
 _TUN_DEVICE = "/dev/net/tun"

@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pytest_pods.engine.errors import SandboxLostError, SystemCallError
-from pytest_pods.engine.host.sandbox import Sandbox
 from pytest_pods.engine.records import ContainerState
-from pytest_pods.engine.state.layout import ContainerLayout
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytest_pods.engine.host.sandbox import Sandbox
+    from pytest_pods.engine.state.layout import ContainerLayout
 
 LOST_EXIT_CODE = 137
 
@@ -35,9 +39,7 @@ def read_state(layout: ContainerLayout, sandbox: Sandbox) -> ContainerState:
     if started is None:
         return ContainerState("created", container_pid=pid, monitor_pid=monitor)
     paused = layout.paused_file.exists()
-    return ContainerState(
-        "paused" if paused else "running", container_pid=pid, monitor_pid=monitor, started_at=started
-    )
+    return ContainerState("paused" if paused else "running", container_pid=pid, monitor_pid=monitor, started_at=started)
 
 
 def monitor_is_alive(sandbox: Sandbox, monitor: int) -> bool:

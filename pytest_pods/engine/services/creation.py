@@ -10,8 +10,7 @@ import os
 import resource
 import stat
 import threading
-from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,13 +22,10 @@ from pytest_pods.engine.errors import (
     PodsError,
     SystemCallError,
 )
-from pytest_pods.engine.host.channel import SandboxProcess
 from pytest_pods.engine.host.pipes import Pipe
 from pytest_pods.engine.host.programs import get_program
 from pytest_pods.engine.host.sandbox import NamespaceKind, Sandbox
-from pytest_pods.engine.network.uplink import Lease
 from pytest_pods.engine.oci.runtime_spec import ResourceLimit, RuntimeConfiguration
-from pytest_pods.engine.records import ContainerRecord
 from pytest_pods.engine.runtime import conmon
 from pytest_pods.engine.runtime.bundle import (
     BundleRequest,
@@ -46,7 +42,12 @@ from pytest_pods.engine.specs import BindMount, NetworkMode
 from pytest_pods.engine.storage.overlay import build_overlay_plan
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_pods.engine.host.channel import SandboxProcess
+    from pytest_pods.engine.network.uplink import Lease
     from pytest_pods.engine.oci.image_config import ImageConfig
+    from pytest_pods.engine.records import ContainerRecord
     from pytest_pods.engine.services.images import Image
     from pytest_pods.engine.services.sessions import Session
     from pytest_pods.engine.state.layout import ContainerLayout
@@ -99,7 +100,10 @@ def _read_host_text(path: str) -> str:
 
 
 def read_in_sandbox(sandbox: Sandbox, path: str, *, root: Path | None = None, most: int = MOST_FILE_BYTES) -> bytes:
-    """The first `most` bytes of a file, in the session's mount namespace or below `root` there. Raises SystemCallError."""
+    """The first `most` bytes of a file, in the session's mount namespace or below `root` there.
+
+    Raises SystemCallError.
+    """
     descriptor = sandbox.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC, root=root)
     with open(descriptor, "rb", closefd=True) as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -119,9 +123,8 @@ class Creation:
         self._facts = facts
 
     def make_files(self) -> None:
-        """The directories, the record and the files of /etc."""
+        """The record, the directories and the files of /etc; the container's directory is there already."""
         layout = self._layout
-        layout.directory.mkdir(mode=0o711)
         for directory in (
             layout.bundle_dir,
             layout.exit_dir,
@@ -269,10 +272,8 @@ class Creation:
     def _explain(self, configuration: RuntimeConfiguration, said: str) -> OCIRuntimeError:
         from pytest_pods.engine.runtime.runc import read_log_message
 
-        try:
+        with suppress(OSError):
             said = read_log_message(self._layout.runtime_log_file.read_bytes()) or said
-        except OSError:
-            pass
         return explain_failure(
             command=configuration.process.args[0],
             environment=dict(configuration.process.env),
@@ -301,4 +302,3 @@ def _read_line(pipe: Pipe, deadline: Deadline) -> bytes:
             break
         content += chunk
     return content.partition(b"\n")[0]
-

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import json
 import os
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +18,8 @@ from pytest_pods.engine.services.creation import HostFacts, read_in_sandbox
 from pytest_pods.engine.specs import NetworkMode
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from pytest_pods.engine.host.channel import SandboxProcess
     from pytest_pods.engine.oci.runtime_spec import ProcessConfiguration, RuntimeConfiguration
     from pytest_pods.engine.records import ContainerRecord, ContainerState
@@ -152,4 +153,3 @@ class ExecService:
 
 def _root(pid: int) -> Path:
     return Path(f"/proc/{pid}/root")
-

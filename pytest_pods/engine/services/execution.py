@@ -63,7 +63,10 @@ Starter = Callable[[Mapping[int, int]], SandboxProcess]
 
 
 def run_captured(start: Starter, argv: Sequence[str], *, stdin: bytes | None, timeout: float | None) -> ExecResult:
-    """Runs a command to its end, feeding `stdin`. Raises DeadlineExceededError, with the command killed, after `timeout`."""
+    """Runs a command to its end, feeding `stdin`.
+
+    After `timeout` the command is killed and DeadlineExceededError raised.
+    """
     began = time.monotonic()
     deadline = Deadline.after(timeout)
     with ExitStack() as stack:
@@ -84,6 +87,16 @@ def run_captured(start: Starter, argv: Sequence[str], *, stdin: bytes | None, ti
         stderr.decode("utf-8", "replace"),
         time.monotonic() - began,
     )
+
+
+def run_attached(start: Starter, *, stdin: int | None, stdout: int, stderr: int) -> int:
+    """Runs a command on descriptors of the caller, and returns its exit code."""
+    process = start({**({} if stdin is None else {0: stdin}), 1: stdout, 2: stderr})
+    try:
+        status = process.wait()
+    finally:
+        process.close_pidfd()
+    return 128 - status if status < 0 else status
 
 
 def _collect(

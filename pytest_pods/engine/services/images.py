@@ -172,7 +172,7 @@ class ImageService:
         Raises ImageNotFoundError if the image has been removed already.
         """
         with locks.shared(self._store.images_lock):
-            image.diff_dirs  # noqa: B018 - raises if a layer is gone
+            image.diff_dirs
             record_use()
 
     def remove(self, text: str, *, force: bool = False) -> None:

@@ -19,7 +19,7 @@ _lacks_lowerdir_plus = False
 
 
 def mount_overlay(sandbox: Sandbox, plan: OverlayPlan, *, layout: ContainerLayout) -> None:
-    """Mounts the plan on the container's `merged` directory in the session's mount namespace. Raises SystemCallError."""
+    """Mounts the plan on the container's `merged` directory, inside the sandbox. Raises SystemCallError."""
     global _lacks_lowerdir_plus
     if not _lacks_lowerdir_plus:
         try:

@@ -8,10 +8,10 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pytest_pods.engine.errors import (
     CleanupError,
@@ -34,9 +34,13 @@ from pytest_pods.engine.services.session_cgroups import (
     remove_left_over_groups,
 )
 from pytest_pods.engine.state import sessions as state
-from pytest_pods.engine.state.layout import SessionLayout, StoreLayout
 from pytest_pods.engine.state.sessions import SessionKind, SessionRecord
 from pytest_pods.engine.state.store import ensure_store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_pods.engine.state.layout import SessionLayout, StoreLayout
 
 _END_PATIENCE_S = 30.0
 _IDLE_S = 10
@@ -170,7 +174,7 @@ class Session:
         return sandbox
 
     def listen(self, *, lease_s: float = 0) -> None:
-        """Takes this process out as the owner: the session lives on its lease (0: until it is ended) and can be joined."""
+        """Takes this process out as the owner: the session lives on its lease (0: no end), and can be joined."""
         sandbox = self.start()
         sandbox.keep(int(lease_s), listen=self.layout.control_socket)
         if self._kind is SessionKind.OWNED:
@@ -283,7 +287,7 @@ def sweep(store: StoreLayout) -> SweepReport:
 
 
 def sweep_in(session: Session) -> SweepReport:
-    """Removes what dead sessions left, by the sandbox of `session`, which can delete what belongs to subordinate ids."""
+    """Removes what dead sessions left, by the sandbox of `session`: it can delete what belongs to subordinate ids."""
     removed, faults = [], []
     sandbox = session._sandbox
     assert sandbox is not None

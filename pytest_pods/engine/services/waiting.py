@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from pytest_pods.engine.deadline import Deadline
 from pytest_pods.engine.errors import ExitedEarlyError, NotReadyError
-from pytest_pods.engine.waiting import Readiness, Wait
 
 if TYPE_CHECKING:
     from pytest_pods.engine.container import Container
+    from pytest_pods.engine.waiting import Readiness, Wait
 
 _TAIL_LINES = 20
 

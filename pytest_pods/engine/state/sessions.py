@@ -1,7 +1,7 @@
 """Sessions on the disk: making one under its lock, finding the live ones and the left-overs of dead ones.
 
-A session is live as long as somebody holds the lock on the file in its directory: janitor and init do. Everything that it
-will make outside of its namespaces (directories, cgroups) is written down here before it is made.
+A session is live as long as somebody holds the lock on the file in its directory: janitor and init do. Everything that
+it will make outside of its namespaces (directories, cgroups) is written down here before it is made.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pytest_pods.engine.errors import (
     ConflictError,
@@ -23,8 +22,13 @@ from pytest_pods.engine.errors import (
     StorageError,
 )
 from pytest_pods.engine.state.atomic import write_atomically
-from pytest_pods.engine.state.layout import SessionLayout, StoreLayout
 from pytest_pods.engine.state.store import ensure_store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from pytest_pods.engine.state.layout import SessionLayout, StoreLayout
 
 
 class SessionKind(enum.Enum):
@@ -162,7 +166,13 @@ def create_session(store: StoreLayout, record: SessionRecord) -> tuple[SessionLa
     try:
         write_record(layout, record)
         layout.scratch_dir.mkdir(mode=0o711)
-        for directory in (layout.containers_dir, layout.names_dir, layout.leases_dir, layout.runtime_root, layout.temporary_dir):
+        for directory in (
+            layout.containers_dir,
+            layout.names_dir,
+            layout.leases_dir,
+            layout.runtime_root,
+            layout.temporary_dir,
+        ):
             directory.mkdir(mode=0o700)
     except OSError as error:
         os.close(lock)

@@ -1,0 +1,96 @@
+"""Reaching into a container from outside: connections, its socket table, files, terminals.
+
+No program of the image runs for any of it.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_pods.engine.errors import NotFoundError, SystemCallError
+from pytest_pods.engine.network.sockets import parse_listening_ports
+from pytest_pods.engine.services import container_state
+from pytest_pods.engine.services.creation import read_in_sandbox
+from pytest_pods.engine.specs import NetworkMode
+
+if TYPE_CHECKING:
+    from pytest_pods.engine.host.terminals import Terminal
+    from pytest_pods.engine.records import ContainerRecord
+    from pytest_pods.engine.services.lifecycle import Lifecycle
+    from pytest_pods.engine.services.sessions import Session
+
+_MOST_FILE_BYTES = 1 << 32
+
+
+class Inside:
+    """The insides of the containers of one session."""
+
+    def __init__(self, session: Session, lifecycle: Lifecycle) -> None:
+        self._session = session
+        self._lifecycle = lifecycle
+
+    def connect(self, record: ContainerRecord, port: int, *, timeout: float | None) -> socket.socket:
+        """Raises OSError as connect(2) does, of the last address tried."""
+        if record.spec.network is NetworkMode.HOST:
+            return socket.create_connection(("127.0.0.1", port), timeout)
+        namespace = self._lifecycle.layout(record).namespace("net")
+        failure: OSError | None = None
+        for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"), (socket.AF_INET, record.ip)):
+            if not host:
+                continue
+            connection = self._session.start().socket(family, socket.SOCK_STREAM, network_namespace=namespace)
+            try:
+                connection.settimeout(timeout)
+                connection.connect((host, port))
+            except OSError as error:
+                connection.close()
+                failure = error
+                continue
+            return connection
+        assert failure is not None
+        raise failure
+
+    def listening(self, record: ContainerRecord) -> frozenset[int]:
+        """TCP ports with a listener in the container's network namespace; none if it does not run."""
+        pid = container_state.find_number(self._lifecycle.layout(record).pid_file)
+        if pid is None:
+            return frozenset()
+        sandbox = self._session.start()
+        try:
+            tables = [read_in_sandbox(sandbox, f"/proc/{pid}/net/{name}").decode() for name in ("tcp", "tcp6")]
+        except (SystemCallError, OSError):
+            return frozenset()
+        return parse_listening_ports(*tables)
+
+    def _root(self, record: ContainerRecord) -> Path:
+        """Its root as it sees it, with what is mounted there, while it runs; else the overlay."""
+        state = self._lifecycle.state(record)
+        return Path(f"/proc/{state.container_pid}/root") if state.running else self._lifecycle.layout(record).merged_dir
+
+    def read(self, record: ContainerRecord, path: str) -> bytes:
+        """Raises NotFoundError."""
+        try:
+            return read_in_sandbox(self._session.start(), path, root=self._root(record), most=_MOST_FILE_BYTES)
+        except SystemCallError as error:
+            raise NotFoundError(f"reading {path} of container {record.name}: {os.strerror(error.errno)}") from error
+
+    def write(self, record: ContainerRecord, path: str, content: bytes, *, mode: int) -> None:
+        """Raises NotFoundError if the directory does not exist."""
+        # Non-blocking: the container may have put a fifo there, which nobody reads.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NONBLOCK
+        try:
+            descriptor = self._session.start().open(path, flags, mode=mode, root=self._root(record))
+        except SystemCallError as error:
+            raise NotFoundError(f"writing {path} of container {record.name}: {os.strerror(error.errno)}") from error
+        with open(descriptor, "wb") as file:
+            file.write(content)
+
+    def open_terminal(self, record: ContainerRecord) -> Terminal:
+        """A terminal of the container's own devpts, so that it has a name there."""
+        from pytest_pods.engine.host.terminals import Terminal
+
+        flags = os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC
+        return Terminal(self._session.start().open("/dev/pts/ptmx", flags, root=self._root(record)))

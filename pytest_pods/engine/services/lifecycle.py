@@ -1,0 +1,354 @@
+"""From created to removed: starting, waiting for the end, stopping, killing, pausing, removing.
+
+Works from the record and the files, so that a process that did not create a container can do the same with it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal as signals
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from pytest_pods.engine.deadline import Deadline
+from pytest_pods.engine.errors import (
+    CleanupError,
+    CommandError,
+    ContainerNotFoundError,
+    DeadlineExceededError,
+    SandboxLostError,
+    SystemCallError,
+    WrongStateError,
+)
+from pytest_pods.engine.host.pipes import Pipe, wait_readable
+from pytest_pods.engine.host.programs import get_version
+from pytest_pods.engine.host.sandbox import Forward
+from pytest_pods.engine.runtime import runc
+from pytest_pods.engine.services import container_state, planning
+from pytest_pods.engine.services.sessions import collect_faults, remove_trees
+from pytest_pods.engine.specs import NetworkMode, parse_signal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from pytest_pods.engine.host.channel import SandboxProcess
+    from pytest_pods.engine.host.sandbox import Sandbox
+    from pytest_pods.engine.records import ContainerRecord, ContainerState
+    from pytest_pods.engine.services.sessions import Session
+    from pytest_pods.engine.state.layout import ContainerLayout
+
+_KILL_PATIENCE_S = 30.0
+_START_PATIENCE_S = 30.0
+_RUNTIME_PATIENCE_S = 60.0
+
+
+class ExitDescriptor:
+    """A descriptor that becomes readable when a container has ended."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
+class Lifecycle:
+    """The life of the containers of one session. Thread-safe."""
+
+    def __init__(
+        self,
+        session: Session,
+        *,
+        runtime: Callable[[], Path],
+        create_again: Callable[[ContainerRecord], SandboxProcess],
+    ) -> None:
+        """`runtime` finds runc; `create_again` makes a monitor for a container that has ended."""
+        self._session = session
+        self._find_runtime = runtime
+        self._create_again = create_again
+        self._lock = threading.Lock()
+        self._monitors: dict[str, SandboxProcess] = {}
+        self._remover: Remover | None = None
+
+    def layout(self, record: ContainerRecord) -> ContainerLayout:
+        return self._session.layout.container(record.id)
+
+    def watch(self, record: ContainerRecord, monitor: SandboxProcess) -> None:
+        """Remembers the monitor that this process has started: its end is then known without asking."""
+        self._monitors[record.id] = monitor
+
+    def state(self, record: ContainerRecord) -> ContainerState:
+        """Raises ContainerNotFoundError if it was removed."""
+        layout = self.layout(record)
+        sandbox = self._session.connected()
+        if sandbox.lost is None and not layout.directory.exists():
+            raise ContainerNotFoundError(f"container {record.name} ({record.id[:12]}) was removed")
+        return container_state.read_state(layout, sandbox)
+
+    # starting
+
+    def start(self, record: ContainerRecord) -> None:
+        """Starts a created container, or one that has ended, on the files that it left."""
+        state = self.state(record)
+        if state.running:
+            raise WrongStateError(f"container {record.name} runs already")
+        if state.status == "exited":
+            self._reset(record)
+            self.watch(record, self._create_again(record))
+        pid = container_state.find_number(self.layout(record).pid_file)
+        if pid is None:
+            raise WrongStateError(f"container {record.name} was not completely created", hint="remove it")
+        marker = self.layout(record).started_file
+        marker.touch()
+        try:
+            self._open_gate(record, pid)
+        except BaseException:
+            marker.unlink(missing_ok=True)
+            raise
+
+    def _open_gate(self, record: ContainerRecord, pid: int) -> None:
+        runtime = self._runtime()
+        if not runc.shortcuts_hold(get_version(runtime.program)):
+            self._run_runtime(runc.build_start_argv(runtime, record.id), record, "starting")
+            return
+        pidfd = self._session.start().open_pidfd(pid)
+        try:
+            runc.start_through_fifo(
+                runtime,
+                record.id,
+                pidfd=pidfd,
+                deadline=Deadline.after(_START_PATIENCE_S),
+                subject=f"container {record.name}",
+            )
+        finally:
+            os.close(pidfd)
+
+    def _reset(self, record: ContainerRecord) -> None:
+        layout = self.layout(record)
+        self._forget_in_runtime(record)
+        for path in (layout.exit_file, layout.started_file, layout.paused_file, layout.fault_file, layout.oom_file):
+            path.unlink(missing_ok=True)
+        layout.monitor_pid_file.unlink(missing_ok=True)
+
+    # ending
+
+    def open_exit_descriptor(self, record: ContainerRecord) -> ExitDescriptor | None:
+        """None if the container does not run (any more)."""
+        monitor = container_state.find_number(self.layout(record).monitor_pid_file)
+        if monitor is None or container_state.read_exit_code(self.layout(record)) is not None:
+            return None
+        try:
+            return ExitDescriptor(self._session.start().open_pidfd(monitor))
+        except SystemCallError:
+            return None
+
+    def wait(self, record: ContainerRecord, *, timeout: float | None) -> int:
+        """The exit code; the monitor's end is what is awaited, since by then the exit file is there."""
+        deadline = Deadline.after(timeout)
+        state = self.state(record)
+        if state.status == "created":
+            raise WrongStateError(f"container {record.name} is not started: it will not end", hint="start it first")
+        if state.exit_code is None:
+            self._await_end(record, deadline)
+            state = self.state(record)
+        if state.exit_code is None:
+            raise DeadlineExceededError(f"container {record.name} still runs after {deadline.elapsed:.1f} s")
+        return state.exit_code
+
+    def _await_end(self, record: ContainerRecord, deadline: Deadline) -> bool:
+        descriptor = self.open_exit_descriptor(record)
+        if descriptor is None:
+            return True
+        try:
+            return wait_readable(descriptor.fileno(), deadline.remaining)
+        finally:
+            descriptor.close()
+
+    def stop(self, record: ContainerRecord, *, timeout: float | None) -> None:
+        state = self.state(record)
+        if not state.running:
+            return
+        grace = record.spec.stop_timeout if timeout is None else timeout
+        if grace > 0 and state.container_pid is not None:
+            if state.status == "paused":
+                self.unpause(record)
+            with suppress(SystemCallError):
+                self._session.start().signal(state.container_pid, parse_signal(record.stop_signal))
+            if self._await_end(record, Deadline.after(grace)):
+                return
+        self._kill_all(record, state)
+
+    def kill(self, record: ContainerRecord, *, signal: str | int) -> None:
+        state = self.state(record)
+        number = parse_signal(signal)
+        if not state.running or state.container_pid is None:
+            raise WrongStateError(f"container {record.name} does not run (it is {state.status})")
+        try:
+            self._session.start().signal(state.container_pid, number)
+        except SystemCallError:
+            # It ended in between: what a kill wants is reached.
+            return
+        if number == signals.SIGKILL:
+            self._await_end(record, Deadline.after(_KILL_PATIENCE_S))
+
+    def _kill_all(self, record: ContainerRecord, state: ContainerState) -> None:
+        if state.container_pid is None:
+            return
+        with suppress(SystemCallError):
+            # Its own PID namespace: the end of the first process is the end of all.
+            self._session.start().signal(state.container_pid, signals.SIGKILL)
+        if not self._await_end(record, Deadline.after(_KILL_PATIENCE_S)):
+            raise DeadlineExceededError(f"container {record.name} did not end {_KILL_PATIENCE_S:.0f} s after SIGKILL")
+
+    # pausing
+
+    def pause(self, record: ContainerRecord) -> None:
+        self._freeze(record, wanted="running", frozen=True)
+
+    def unpause(self, record: ContainerRecord) -> None:
+        self._freeze(record, wanted="paused", frozen=False)
+
+    def _freeze(self, record: ContainerRecord, *, wanted: str, frozen: bool) -> None:
+        state = self.state(record)
+        if state.status != wanted:
+            raise WrongStateError(f"container {record.name} is {state.status}, not {wanted}")
+        self._session.cgroups.set_frozen(record.id, frozen=frozen)
+        marker = self.layout(record).paused_file
+        if frozen:
+            marker.touch()
+        else:
+            marker.unlink(missing_ok=True)
+
+    # removing
+
+    def remove(self, record: ContainerRecord, *, force: bool) -> None:
+        """Raises WrongStateError for a running container unless `force`, CleanupError."""
+        state = self.state(record)
+        if state.running and not force:
+            raise WrongStateError(f"container {record.name} runs", hint="stop it first, or remove it by force")
+        if self._session.connected().lost is None:
+            self.remove_all(record)
+
+    def remove_all(self, record: ContainerRecord) -> None:
+        """Takes away whatever there is of a container, also of a half-made one. Raises CleanupError."""
+        layout, sandbox = self.layout(record), self._session.start()
+        monitor = self._monitors.pop(record.id, None)
+        steps: list[Callable[[], None]] = [
+            lambda: self._end_processes(record, monitor),
+            lambda: self._end_forwards(record, sandbox),
+            lambda: _unmount(sandbox, layout.merged_dir),
+            lambda: self._forget_in_runtime(record),
+        ]
+        if record.spec.network is not NetworkMode.HOST:
+            # Its end of the link, and with it the session's, goes with the namespace.
+            steps.append(lambda: _unmount(sandbox, layout.namespace("net")))
+        steps += [
+            lambda: remove_trees(sandbox, [layout.scratch_dir, layout.directory]),
+            lambda: planning.release(self._session.layout, record),
+        ]
+        collect_faults(f"removing container {record.name}", steps)
+
+    def _end_processes(self, record: ContainerRecord, monitor: SandboxProcess | None) -> None:
+        layout = self.layout(record)
+        pid = container_state.find_number(layout.pid_file)
+        if pid is not None and container_state.read_exit_code(layout) is None:
+            with suppress(SystemCallError):
+                self._session.start().signal(pid, signals.SIGKILL)
+        if monitor is not None:
+            monitor.wait(_KILL_PATIENCE_S)
+        else:
+            self._await_end(record, Deadline.after(_KILL_PATIENCE_S))
+
+    def _end_forwards(self, record: ContainerRecord, sandbox: Sandbox) -> None:
+        for port in record.ports:
+            if port.forward:
+                with suppress(SystemCallError):
+                    sandbox.end_forward(Forward(port.forward))
+
+    def _forget_in_runtime(self, record: ContainerRecord) -> None:
+        runtime = self._runtime()
+        if not runc.shortcuts_hold(get_version(runtime.program)) and runtime.state_dir(record.id).exists():
+            self._run_runtime(runc.build_delete_argv(runtime, record.id, force=True), record, "deleting")
+        runc.remove_state(runtime, record.id)
+        self._session.cgroups.remove_container(record.id)
+
+    def _runtime(self) -> runc.Runtime:
+        return runc.Runtime(self._find_runtime(), self._session.layout.runtime_root)
+
+    def _run_runtime(self, argv: list[str], record: ContainerRecord, doing: str) -> None:
+        with Pipe() as errors:
+            process = self._session.start().spawn(
+                argv,
+                env={"PATH": os.defpath},
+                descriptors={2: errors.writing},
+                host_network=record.spec.network is NetworkMode.HOST,
+            )
+            errors.close_writing()
+            status = process.wait(_RUNTIME_PATIENCE_S)
+            if status != 0:
+                text = errors.read_tail(timeout_s=1.0)
+                raise CommandError(
+                    f"{doing} container {record.name}: runc failed with status {status}",
+                    argv=argv,
+                    status=status,
+                    stderr=text,
+                    details=text,
+                )
+
+    def remove_later(self, record: ContainerRecord) -> None:
+        """Removes in the background; `finish` tells the faults."""
+        with self._lock:
+            if self._remover is None:
+                self._remover = Remover(lambda one: self.remove(one, force=True))
+            self._remover.add(record)
+
+    def finish(self) -> None:
+        """Waits for removals in the background; raises CleanupError with their faults."""
+        with self._lock:
+            remover, self._remover = self._remover, None
+        if remover is not None:
+            remover.finish()
+
+
+class Remover:
+    """Removes one container after another on a thread of its own."""
+
+    def __init__(self, remove: Callable[[ContainerRecord], None]) -> None:
+        import queue
+
+        self._remove = remove
+        self._queue: queue.SimpleQueue[ContainerRecord | None] = queue.SimpleQueue()
+        self._faults: list[BaseException] = []
+        self._thread = threading.Thread(target=self._run, name="pytest-pods removal", daemon=True)
+        self._thread.start()
+
+    def add(self, record: ContainerRecord) -> None:
+        self._queue.put(record)
+
+    def _run(self) -> None:
+        while (record := self._queue.get()) is not None:
+            try:
+                self._remove(record)
+            except (ContainerNotFoundError, SandboxLostError):
+                # Somebody was faster; or all of it is gone with the sandbox.
+                continue
+            except Exception as error:
+                self._faults.append(error)
+
+    def finish(self) -> None:
+        """Returns when the last one is removed; raises CleanupError."""
+        self._queue.put(None)
+        self._thread.join()
+        if self._faults:
+            raise CleanupError("removing containers in the background failed", faults=self._faults)
+
+
+def _unmount(sandbox: Sandbox, target: Path) -> None:
+    # Not mounted is as good as unmounted.
+    with suppress(SystemCallError):
+        sandbox.unmount(target)

@@ -1,0 +1,176 @@
+"""What a new container is called, where it is reached and what it executes, settled before anything of it is made.
+
+Names and places on the way out belong to the session, and several processes may work in one: a file each, made so that
+only one can have made it, keeps them apart.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pytest_pods.engine.errors import NameInUseError, NetworkError
+from pytest_pods.engine.ids import new_container_id, new_container_name
+from pytest_pods.engine.network.ports import bind_ports
+from pytest_pods.engine.network.uplink import MOST_LEASES, Lease
+from pytest_pods.engine.records import ContainerRecord, PublishedPort
+from pytest_pods.engine.runtime.bundle import build_command
+from pytest_pods.engine.specs import ContainerSpec, NetworkMode, PortSpec, parse_port
+
+if TYPE_CHECKING:
+    import socket
+    from pathlib import Path
+
+    from pytest_pods.engine.oci.image_config import ImageConfig
+    from pytest_pods.engine.services.images import Image
+    from pytest_pods.engine.services.sessions import Session
+    from pytest_pods.engine.state.layout import SessionLayout
+
+
+class Plan:
+    """A container that is about to be made; leaving the `with` block closes the host's ports, which the sandbox has."""
+
+    def __init__(self, record: ContainerRecord, listeners: list[socket.socket], lease: Lease | None) -> None:
+        self.record = record
+        self.listeners = listeners
+        self.lease = lease
+
+    def close(self) -> None:
+        for listener in self.listeners:
+            listener.close()
+
+
+class Planner:
+    """Plans the containers of one session."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._numbers = itertools.count(1)
+
+    def plan(self, spec: ContainerSpec, image: Image) -> Plan:
+        """Binds the ports and takes a name and a place. Raises PortInUseError, NameInUseError, InvalidSpecError."""
+        record = build_record(spec, image, session_id=self._session.id)
+        self._session.start()
+        layout = self._session.layout
+        listeners = bind_ports(build_ports(spec, image.config))
+        try:
+            lease = self._take_lease() if spec.network is NetworkMode.PRIVATE else None
+            ports = tuple(
+                _build_published(port, listener)
+                for port, listener in zip(build_ports(spec, image.config), listeners, strict=True)
+            )
+            record = replace(record, ports=ports, ip=_find_ip(spec, lease))
+            # Before the name: a name whose container has no directory is free.
+            layout.container(record.id).directory.mkdir(mode=0o711)
+            reserve_name(layout, record)
+        except BaseException:
+            for listener in listeners:
+                listener.close()
+            raise
+        return Plan(record, listeners, lease)
+
+    def _take_lease(self) -> Lease:
+        directory = self._session.layout.leases_dir
+        for number in self._numbers:
+            if number > MOST_LEASES:
+                break
+            try:
+                os.close(os.open(directory / str(number), os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+            except FileExistsError:
+                continue
+            return Lease(number)
+        return self._take_free_lease(directory)
+
+    def _take_free_lease(self, directory: Path) -> Lease:
+        self._numbers = itertools.count(1)
+        taken = {int(name) for name in os.listdir(directory)}
+        if len(taken) >= MOST_LEASES:
+            raise NetworkError(
+                f"all {MOST_LEASES} addresses of the session are taken", hint="remove containers that are not needed"
+            )
+        return self._take_lease()
+
+
+def build_record(spec: ContainerSpec, image: Image, *, session_id: str) -> ContainerRecord:
+    """The record before ports and addresses are known. Raises InvalidSpecError if nobody names a command."""
+    container_id = new_container_id()
+    own_name = container_id[:12] if spec.network is not NetworkMode.HOST else os.uname().nodename
+    return ContainerRecord(
+        id=container_id,
+        name=spec.name or new_container_name(),
+        session_id=session_id,
+        image=spec.image,
+        image_id=str(image.id),
+        spec=spec,
+        argv=build_command(spec, image.config),
+        stop_signal=spec.stop_signal or image.config.stop_signal or "SIGTERM",
+        hostname=spec.hostname or own_name,
+        ip="",
+        ports=(),
+        created=time.time(),
+        layers=tuple(str(layer) for layer in image.config.chain_ids),
+    )
+
+
+def build_ports(spec: ContainerSpec, image: ImageConfig) -> tuple[PortSpec, ...]:
+    """The ports to publish: those asked for, and with `publish_all` those that the image exposes."""
+    if not spec.publish_all:
+        return spec.ports
+    asked = {(port.container_port, port.protocol) for port in spec.ports}
+    exposed = (parse_port(text) for text in image.exposed_ports)
+    return (*spec.ports, *(port for port in exposed if (port.container_port, port.protocol) not in asked))
+
+
+def _build_published(port: PortSpec, listener: socket.socket) -> PublishedPort:
+    host, number = listener.getsockname()[:2]
+    return PublishedPort(port.container_port, port.protocol, str(host), int(number), forward=0)
+
+
+def _find_ip(spec: ContainerSpec, lease: Lease | None) -> str:
+    if lease is not None:
+        return str(lease.address)
+    return "127.0.0.1" if spec.network is NetworkMode.HOST else ""
+
+
+def reserve_name(layout: SessionLayout, record: ContainerRecord) -> None:
+    """Makes the name the container's. Raises NameInUseError."""
+    path = layout.names_dir / record.name
+    # Linked, not written in place: a name without an owner could never be released again.
+    new = layout.names_dir / f".{record.id}"
+    new.write_text(record.id)
+    try:
+        for _ in range(2):
+            try:
+                os.link(new, path)
+                return
+            except FileExistsError:
+                owner = find_owner(path)
+                if owner is not None and layout.container(owner).directory.exists():
+                    raise NameInUseError(
+                        f"the name {record.name} is in use by container {owner[:12]}",
+                        hint="remove that one, or take another name",
+                    ) from None
+                path.unlink(missing_ok=True)
+        raise NameInUseError(f"the name {record.name} is in use")
+    finally:
+        new.unlink(missing_ok=True)
+
+
+def release(layout: SessionLayout, record: ContainerRecord) -> None:
+    """Gives name and place back."""
+    path = layout.names_dir / record.name
+    if find_owner(path) == record.id:
+        path.unlink(missing_ok=True)
+    if record.spec.network is NetworkMode.PRIVATE and record.ip:
+        (layout.leases_dir / str(Lease.of_address(record.ip).number)).unlink(missing_ok=True)
+
+
+def find_owner(path: Path) -> str | None:
+    """The ID of the container that has a name."""
+    try:
+        return path.read_text() or None
+    except OSError:
+        return None
