@@ -204,3 +204,14 @@ def test_nothing_is_kept_without_asking(pytester: pytest.Pytester, store: Path) 
     pytester.makepyfile(test_it=HEAD + "\ndef test_failing(wide):\n    assert False\n")
     pytester.runpytest_subprocess().assert_outcomes(failed=1)
     assert Engine.sessions(store) == []
+
+
+@pytest.mark.usefixtures("kept_sessions_end")
+def test_what_workers_keep_is_told_by_the_controller(pytester: pytest.Pytester, store: Path) -> None:
+    pytester.makepyfile(test_it=HEAD + "\ndef test_failing(wide):\n    assert False\n")
+    result = pytester.runpytest_subprocess("-n2", "--dist=each", "--pods-keep=failed")
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(["*kept containers*", "*of test_it.py::test_failing", "pods: 2 containers, 2 kept"])
+    sessions = Engine.sessions(store)
+    assert len(sessions) == 2
+    assert all(f"sessions end {session.id}" in result.stdout.str() for session in sessions)
