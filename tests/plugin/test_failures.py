@@ -107,6 +107,32 @@ def test_broken(container): ...
     assert "ownership.py" not in result.stdout.str()
 
 
+def test_factory_fails_with_the_tests_own_line_and_an_error_that_can_be_caught(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        test_it=HEAD
+        + """
+from pytest_pods import ExitedEarlyError
+
+def test_caught(run_container):
+    with pytest.raises(ExitedEarlyError):
+        run_container(BUSYBOX, ["false"], network="none", wait=waits.port(80))
+
+def test_failing(run_container):
+    run_container(BUSYBOX, ["false"], network="none", wait=waits.port(80))
+"""
+    )
+    result = pytester.runpytest()
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            ">       run_container(BUSYBOX, *",
+            "E       pytest_pods.engine.errors.ExitedEarlyError: container * ended with exit code 1 *",
+            "*- pods: run_container, container *",
+        ]
+    )
+    assert "/pytest_pods/" not in result.stdout.str()
+
+
 def test_containers_that_the_test_made_with_the_engine_are_shown(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         test_it=HEAD
