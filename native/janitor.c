@@ -431,7 +431,8 @@ static void sweep(const struct options *options, const struct sandbox *sandbox, 
 
 int janitor_main(int count, char **arguments)
 {
-    struct options options;
+    static struct options options;
+    static struct tree *trees;
     struct failure failure = {0};
     struct sandbox sandbox = {.init = -1, .pidfd = -1, .link = -1, .user_namespace = -1};
     parse_options(&options, count, arguments);
@@ -440,7 +441,7 @@ int janitor_main(int count, char **arguments)
     close_rest(&options);
     open_standard();
     prctl(PR_SET_NAME, "pods-janitor");
-    struct tree *trees = open_trees(&options);
+    trees = open_trees(&options);
     if (options.level == 2) {
         prctl(PR_SET_CHILD_SUBREAPER, 1);
     }
