@@ -64,6 +64,23 @@ def test_many(run_container):
     result.stdout.fnmatch_lines(["pods: 3 containers"])
 
 
+def test_factory_may_be_called_from_threads(pytester: pytest.Pytester) -> None:
+    make_suite(
+        pytester,
+        """
+from concurrent.futures import ThreadPoolExecutor
+
+def test_many(run_container):
+    with ThreadPoolExecutor(4) as pool:
+        containers = list(pool.map(lambda number: run_container(BUSYBOX, ["true"], network="none"), range(8)))
+    assert [one.wait(10) for one in containers] == [0] * 8
+""",
+    )
+    result = pytester.runpytest()
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["pods: 8 containers"])
+
+
 def test_declared_fixture_lives_as_long_as_its_scope(pytester: pytest.Pytester) -> None:
     make_suite(
         pytester,
