@@ -106,9 +106,13 @@ def run_command(directory: Path, *arguments: str) -> None:
 
 
 def quietly(command: list[str], *, cwd: Path | None = None, **environment: str) -> None:
-    """Runs a program with `environment` added to ours; its errors are shown, its output is not."""
+    """Runs a program with `environment` added to ours; its errors are shown, its output is not.
+
+    Modules are compiled once, as on every machine where the package is installed.
+    """
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     subprocess.run(
-        command, cwd=cwd, env={**os.environ, **environment}, check=True,
+        command, cwd=cwd, env={**inherited, **environment}, check=True,
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
     )  # fmt: skip
 
@@ -139,6 +143,8 @@ def pull(podman: Podman, image: str, directory: Path) -> Case:
         for store in made:
             shutil.rmtree(store)
         made.clear()
+        # A side that makes sure that its layers reach the disk must not wait for what the other left in memory.
+        os.sync()
 
     def ours() -> None:
         store = next(stores)
