@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -145,7 +146,7 @@ class Engine:
             from pytest_pods.engine.services.images import ImageService
 
             self._images = ImageService(
-                self._session.store,
+                replace(self._session.store, session_staging_dir=self._session.layout.staging_dir),
                 launcher=self._session.start,
                 insecure_registries=self._insecure,
                 progress=self._progress,

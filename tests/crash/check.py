@@ -22,7 +22,11 @@ def main() -> None:
         said = container.logs()
         damage = list(engine.find_damage())
         swept = engine.swept
-    print(json.dumps({"said": said, "damage": damage, "swept": list(swept.removed), "faults": [str(f) for f in swept.faults]}))
+    print(
+        json.dumps(
+            {"said": said, "damage": damage, "swept": list(swept.removed), "faults": [str(f) for f in swept.faults]}
+        )
+    )
 
 
 if __name__ == "__main__":

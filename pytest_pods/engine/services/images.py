@@ -149,6 +149,7 @@ class ImageService:
         from pytest_pods.engine.storage.archives import read_archive
 
         loaded = []
+        self._launcher()
         with locks.shared(self._store.content_lock), read_archive(path, scratch=self._store.staging_dir) as archive:
             for image in archive.images:
                 for (descriptor, section), diff_id, chain_id in zip(

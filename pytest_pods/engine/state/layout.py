@@ -236,6 +236,11 @@ class SessionLayout:
         return self.directory / "control"
 
     @property
+    def staging_dir(self) -> Path:
+        """Below the scratch: on the store's file system, and gone with the session."""
+        return self.scratch_dir / "staging"
+
+    @property
     def log_file(self) -> Path:
         """What janitor and init say on stderr."""
         return self.directory / "sandbox.log"
@@ -284,6 +289,8 @@ class StoreLayout:
 
     root: Path
     run_root: Path
+    session_staging_dir: Path | None = None
+    """Where a session stages, so that what it leaves half-made goes with it; without a session it is a place of its own."""
 
     @classmethod
     def below(cls, directory: Path) -> StoreLayout:
@@ -334,6 +341,10 @@ class StoreLayout:
 
     @property
     def staging_dir(self) -> Path:
+        return self.session_staging_dir or self.common_staging_dir
+
+    @property
+    def common_staging_dir(self) -> Path:
         return self.root / "staging"
 
     def staging(self, key: str) -> StagingLayout:

@@ -166,6 +166,7 @@ def create_session(store: StoreLayout, record: SessionRecord) -> tuple[SessionLa
     try:
         write_record(layout, record)
         layout.scratch_dir.mkdir(mode=0o711)
+        layout.staging_dir.mkdir(mode=0o700)
         for directory in (
             layout.containers_dir,
             layout.names_dir,

@@ -54,7 +54,7 @@ def _directories(layout: StoreLayout) -> tuple[Path, ...]:
         layout.images_dir,
         layout.layers_dir,
         layout.empty_dir,
-        layout.staging_dir,
+        layout.common_staging_dir,
         layout.scratch_dir,
         layout.volumes_dir,
         layout.locks_dir,

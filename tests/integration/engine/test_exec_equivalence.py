@@ -60,4 +60,6 @@ def _comparable(text: str) -> list[str]:
     # Each process has its own directory below /proc. Signals 32 and 33 are the C library's own: no program can set them,
     # and whether they are ignored comes from whoever started the test run.
     text = re.sub(r"/proc/\d+", "/proc/N", text)
-    return re.sub(r"SigIgn:\s+([0-9a-f]+)", lambda match: f"SigIgn {int(match[1], 16) & ~(3 << 31):x}", text).splitlines()
+    return re.sub(
+        r"SigIgn:\s+([0-9a-f]+)", lambda match: f"SigIgn {int(match[1], 16) & ~(3 << 31):x}", text
+    ).splitlines()
