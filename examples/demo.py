@@ -123,4 +123,8 @@ def run_command(*arguments: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except subprocess.CalledProcessError as error:
+        # The command has said why.
+        sys.exit(f"demo: gave up: {' '.join(error.cmd[1:])} ended with status {error.returncode}")
