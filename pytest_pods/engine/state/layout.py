@@ -290,7 +290,7 @@ class StoreLayout:
     root: Path
     run_root: Path
     session_staging_dir: Path | None = None
-    """Where a session stages, so that what it leaves half-made goes with it; without a session it is a place of its own."""
+    """Where a session stages, so that what it leaves half-made goes with it; else there is a common place."""
 
     @classmethod
     def below(cls, directory: Path) -> StoreLayout:
