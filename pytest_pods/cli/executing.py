@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pytest_pods.cli.terminal import SignalQueue, find_size, is_terminal, raw, set_size
+from pytest_pods.cli.terminal import SignalQueue, find_size, is_terminal, raw
 
 if TYPE_CHECKING:
     from pytest_pods.engine.container import Container
@@ -99,35 +99,31 @@ class _Execution(threading.Thread):
 
 
 def _execute_on_terminal(container: Container, command: Sequence[str], options: ExecOptions) -> int:
-    ours, theirs = os.openpty()
     with ExitStack() as stack:
-        stack.callback(os.close, ours)
+        terminal = stack.enter_context(container.open_terminal())
         signals = stack.enter_context(SignalQueue((signal.SIGWINCH,)))
-        _pass_size(ours)
-        execution = _Execution(container, command, options, given=(theirs, theirs, theirs))
+        inner = os.dup(terminal.inner)
+        terminal.close_inner()
+
+        def pass_size() -> None:
+            signals.take()
+            size = find_size(0) or find_size(1)
+            if size is not None:
+                terminal.resize(rows=size[0], columns=size[1])
+
+        pass_size()
+        execution = _Execution(container, command, options, given=(inner, inner, inner))
         if options.interactive:
             stack.enter_context(raw(0))
         execution.start()
-
-        def resize() -> None:
-            if signals.take():
-                _pass_size(ours)
-
         pump = Pump(
-            inputs={0: ours} if options.interactive else {},
-            outputs={ours: 1},
-            watch={signals.fileno(): resize},
+            inputs={0: terminal.outer} if options.interactive else {},
+            outputs={terminal.outer: 1},
+            watch={signals.fileno(): pass_size},
             end_of_input=_END_OF_TRANSMISSION,
         )
         pump.run(until=execution.done)
-        code = execution.result()
-    return code
-
-
-def _pass_size(terminal: int) -> None:
-    size = find_size(0) or find_size(1)
-    if size is not None:
-        set_size(terminal, rows=size[0], columns=size[1])
+        return execution.result()
 
 
 def _execute_on_pipes(container: Container, command: Sequence[str], options: ExecOptions) -> int:

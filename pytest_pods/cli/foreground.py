@@ -49,7 +49,7 @@ def run_in_foreground(container: Container, how: Foreground, *, start: bool) -> 
         )
         signals = stack.enter_context(SignalQueue())
         if how.tty:
-            _pass_size(attachment)
+            _pass_size(attachment, redraw=not start)
             if how.interactive:
                 stack.enter_context(raw(0))
         if start:
@@ -59,15 +59,20 @@ def run_in_foreground(container: Container, how: Foreground, *, start: bool) -> 
             detach_keys=how.detach_keys if how.tty else b"", watch={signals.fileno(): proxy.pass_on}
         )
     if end is AttachEnd.DETACHED:
+        print_note("")
+        print_note(f"detached: {container.name} goes on (pytest-pods attach {container.name})")
         return 0
     if end is AttachEnd.OUTPUT_CLOSED:
         raise BrokenPipeError
     return container.wait()
 
 
-def _pass_size(attachment: Attachment) -> None:
+def _pass_size(attachment: Attachment, *, redraw: bool = False) -> None:
     size = find_size(0) or find_size(1)
     if size is not None:
+        if redraw:
+            # A program draws its screen again when the size changes, and we have seen nothing of it yet.
+            attachment.resize(rows=size[0] + 1, columns=size[1])
         attachment.resize(rows=size[0], columns=size[1])
 
 

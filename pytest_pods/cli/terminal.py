@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
-import struct
 import sys
 import termios
 import tty
@@ -41,12 +39,6 @@ def find_size(descriptor: int = 0) -> tuple[int, int] | None:
     except OSError:
         return None
     return (rows, columns) if rows and columns else None
-
-
-def set_size(descriptor: int, *, rows: int, columns: int) -> None:
-    """Sets the size of a pseudo terminal, through either of its ends."""
-    with suppress(OSError):
-        fcntl.ioctl(descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
 
 @contextmanager
