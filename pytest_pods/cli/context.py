@@ -120,13 +120,17 @@ class Context:
         """By name, ID or the ID's beginning: the engine of its session, and it. Raises ContainerNotFoundError."""
         from pytest_pods.engine.errors import ContainerNotFoundError
 
-        ambiguous: ContainerNotFoundError | None = None
         for engine in self.live_engines():
-            try:
-                return engine, engine.container(name)
-            except ContainerNotFoundError as error:
-                ambiguous = error if error.hint else ambiguous
-        raise ambiguous or ContainerNotFoundError(
+            containers = engine.containers()
+            near = [one for one in containers if name in (one.name, one.id)]
+            near = near or [one for one in containers if len(name) >= 2 and one.id.startswith(name)]
+            if len(near) == 1:
+                return engine, near[0]
+            if near:
+                raise ContainerNotFoundError(
+                    f"{name!r} is the beginning of {len(near)} container IDs", hint="write more of it"
+                )
+        raise ContainerNotFoundError(
             f"no container {name!r}" + (f" in session {self._session}" if self._session else ""),
             hint="pytest-pods ps -a lists those that there are",
         )

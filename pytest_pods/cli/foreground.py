@@ -95,7 +95,8 @@ class _SignalProxy:
             if number in (signal.SIGINT, signal.SIGTERM):
                 self._impatient += 1
                 if self._impatient >= _FORCED_AFTER:
-                    print_note(f"{_FORCED_AFTER} signals did not end the container: leaving it")
+                    fate = "it is removed by force" if self._container.spec.remove else "it is left running"
+                    print_note(f"{self._container.name} did not end at {_FORCED_AFTER} signals: {fate}")
                     raise KeyboardInterrupt
             with suppress(WrongStateError, ContainerNotFoundError, SandboxLostError):
                 self._container.kill(number.name)

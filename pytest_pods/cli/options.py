@@ -220,7 +220,8 @@ def build_help(name: str, summary: str, command: Command) -> str:
     has_options = bool(command.groups)
     usage = " ".join(filter(None, ["pytest-pods", name, "[OPTIONS]" if has_options else "", command.operands]))
     parts = [f"Usage: {usage}", summary + (f"\n\n{command.text.strip()}" if command.text else "")]
-    parts += [_build_group(group) for group in (*command.groups, GLOBAL_OPTIONS)]
+    width = _find_width()
+    parts += [_build_group(group, width) for group in (*command.groups, GLOBAL_OPTIONS)]
     if command.examples:
         lines = []
         for example, meaning in command.examples:
@@ -230,10 +231,19 @@ def build_help(name: str, summary: str, command: Command) -> str:
 
 
 _HELP_COLUMN = 30
-_WIDTH = 110
+_WIDEST = 110
 
 
-def _build_group(group: OptionGroup) -> str:
+def _find_width() -> int:
+    import os
+
+    try:
+        return max(_HELP_COLUMN + 20, min(_WIDEST, os.get_terminal_size(1).columns))
+    except OSError:
+        return _WIDEST
+
+
+def _build_group(group: OptionGroup, width: int) -> str:
     import textwrap
 
     lines = [f"{group.title}:"]
@@ -247,7 +257,7 @@ def _build_group(group: OptionGroup) -> str:
             text += f" ({', '.join(option.choices)})"
         if option.repeats:
             text += " [may repeat]"
-        wrapped = textwrap.wrap(text, _WIDTH - _HELP_COLUMN)
+        wrapped = textwrap.wrap(text, width - _HELP_COLUMN)
         if len(left) + 2 > _HELP_COLUMN:
             lines.append(left)
             left = ""
