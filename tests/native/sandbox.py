@@ -188,7 +188,7 @@ class Spawned:
 
 def drain(descriptors: Sequence[int]) -> list[bytes]:
     """Reads pipes to their ends, all at the same time, and closes them."""
-    contents = {descriptor: b"" for descriptor in descriptors}
+    contents = dict.fromkeys(descriptors, b"")
     poll = select.poll()
     for descriptor in descriptors:
         poll.register(descriptor, select.POLLIN)

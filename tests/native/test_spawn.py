@@ -151,7 +151,13 @@ def test_pidfd_comes_with_the_answer_on_request(session: Session, flags: int) ->
     ],
 )
 def test_what_cannot_be_executed_is_an_error_that_names_the_step(
-    session: Session, refused: Refused, flags: int, argv: list[str], more: list[tuple[int, str | int]], code: int, call: str
+    session: Session,
+    refused: Refused,
+    flags: int,
+    argv: list[str],
+    more: list[tuple[int, str | int]],
+    code: int,
+    call: str,
 ) -> None:
     has_flags = any(tag == Tag.FLAGS for tag, _ in more)
     error = refused(session.connection.spawn, argv, flags=0 if has_flags else flags, more=more)

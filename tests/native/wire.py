@@ -1,4 +1,4 @@
-"""A second reading of the wire form in native/README.md, written for the tests alone: it can also pack what is wrong."""
+"""A second reading of the wire form in native/README.md, for the tests alone: it can also pack what is wrong."""
 
 from __future__ import annotations
 

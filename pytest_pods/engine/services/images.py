@@ -173,7 +173,8 @@ class ImageService:
         Raises ImageNotFoundError if the image has been removed already.
         """
         with locks.shared(self._store.images_lock):
-            image.diff_dirs
+            # Raises if a layer is gone.
+            _ = image.diff_dirs
             record_use()
 
     def remove(self, text: str, *, force: bool = False) -> None:

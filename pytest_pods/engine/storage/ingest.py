@@ -55,7 +55,7 @@ def unpack(
     Raises ContentError of every kind, DiskFullError, StorageError, OSError, and what `chunks` raises. Then what was
     unpacked is worth nothing.
     """
-    doing = f"unpacking layer {descriptor.digest.short}"
+    doing = f"unpacking layer {descriptor.digest.short} into {root}"
     arguments = [
         "unpack",
         str(root),

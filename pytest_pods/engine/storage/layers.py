@@ -125,7 +125,7 @@ class LayerStore:
         with locks.exclusive(self._layout.layer_lock(chain_id)):
             if self._has_survived(chain_id):
                 return False
-            doing = f"unpacking layer {descriptor.digest.short}"
+            doing = f"unpacking layer {descriptor.digest.short} into {self._layout.root}"
             with staged(self._layout, self._launcher) as place, storage_errors(doing):
                 place.layer.diff_dir.mkdir(parents=True, mode=0o755)
                 keep_blob = keep_blob and not self._blobs.has(descriptor.digest)

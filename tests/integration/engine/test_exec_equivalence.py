@@ -57,8 +57,8 @@ def test_fast_exec_equals_the_runtimes(engine: Engine, asked: dict[str, Any], ho
 
 
 def _comparable(text: str) -> list[str]:
-    # Each process has its own directory below /proc. Signals 32 and 33 are the C library's own: no program can set them,
-    # and whether they are ignored comes from whoever started the test run.
+    # Each process has its own directory below /proc. Signals 32 and 33 are the C library's own: no program can set
+    # them, and whether they are ignored comes from whoever started the test run.
     text = re.sub(r"/proc/\d+", "/proc/N", text)
     return re.sub(
         r"SigIgn:\s+([0-9a-f]+)", lambda match: f"SigIgn {int(match[1], 16) & ~(3 << 31):x}", text

@@ -1,0 +1,108 @@
+"""The options of `run` become the specification that they ask for."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pytest_pods.cli.commands.run import COMMAND
+from pytest_pods.cli.container_options import absolute_volume, build_spec, read_environment
+from pytest_pods.cli.options import UsageError, parse_arguments
+from pytest_pods.engine.errors import InvalidInputError
+from pytest_pods.engine.specs import BindMount, ContainerSpec, NetworkMode, PortSpec, PullPolicy, TmpfsMount
+
+
+def spec_of(*words: str) -> ContainerSpec:
+    return build_spec(parse_arguments("run", COMMAND, words), remove=False)
+
+
+def test_image_alone_leaves_everything_to_it() -> None:
+    spec = spec_of("redis:7")
+    assert (spec.image, spec.command, spec.entrypoint, spec.user) == ("redis:7", None, None, None)
+    assert spec.network is NetworkMode.PRIVATE
+    assert spec.stop_timeout == 10.0
+
+
+def test_every_option_reaches_its_field() -> None:
+    spec = spec_of(
+        "-it", "--name", "n", "-h", "box", "-l", "a=b", "-l", "c", "--entrypoint", "/e", "-u", "1:2", "-w", "/w",
+        "-e", "A=b=c", "-v", "/s:/t:ro", "--tmpfs", "/m:size=1m", "-p", "8080:80", "-p", "53/udp", "-P", "--read-only",
+        "--cap-add", "NET_ADMIN,CAP_SYS_TIME", "--cap-drop", "ALL", "--privileged", "--stop-signal", "INT",
+        "--stop-timeout", "2.5", "--pull", "never", "--platform", "linux/arm64", "--security-opt", "no-new-privileges",
+        "--security-opt", "seccomp=unconfined", "image", "ls", "-l",
+    )  # fmt: skip
+    assert (spec.interactive, spec.tty, spec.publish_all, spec.read_only, spec.privileged) == (True,) * 5
+    assert (spec.name, spec.hostname, spec.user, spec.workdir) == ("n", "box", "1:2", "/w")
+    assert (spec.entrypoint, spec.command) == (("/e",), ("ls", "-l"))
+    assert (spec.labels, spec.env) == ({"a": "b", "c": ""}, {"A": "b=c"})
+    assert spec.mounts == (BindMount("/s", "/t", read_only=True), TmpfsMount("/m", 1 << 20))
+    assert spec.ports == (PortSpec(80, 8080), PortSpec(53, protocol="udp"))
+    assert (spec.cap_add, spec.cap_drop) == (("CAP_NET_ADMIN", "CAP_SYS_TIME"), ("ALL",))
+    assert (spec.stop_signal, spec.stop_timeout) == ("SIGINT", 2.5)
+    assert (spec.pull, spec.platform) == (PullPolicy.NEVER, "linux/arm64")
+    assert (spec.no_new_privileges, spec.seccomp) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("words", "mode"),
+    [
+        (["--network", "none"], NetworkMode.NONE),
+        (["--network=host"], NetworkMode.HOST),
+        (["--network", "bridge"], NetworkMode.PRIVATE),
+        (["--network", "default"], NetworkMode.PRIVATE),
+    ],
+)
+def test_network_modes_have_dockers_names_too(words: list[str], mode: NetworkMode) -> None:
+    assert spec_of(*words, "image").network is mode
+
+
+def test_empty_entrypoint_takes_that_of_the_image_away() -> None:
+    assert spec_of("--entrypoint", "", "image", "ls").entrypoint == ()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["-p", "80:90:100:110"], "port"),
+        (["-v", "no-colon"], "volume"),
+        (["--name", "-bad"], "invalid name"),
+        (["-w", "relative"], "absolute"),
+        (["--network", "host", "-p", "80"], "cannot be published"),
+    ],
+)
+def test_impossible_values_name_themselves(words: list[str], message: str) -> None:
+    with pytest.raises(InvalidInputError, match=message):
+        spec_of(*words, "image")
+
+
+@pytest.mark.parametrize(
+    "words", [["--stop-timeout", "soon"], ["--security-opt", "label=x"], ["-l", "=x"], ["-e", " A"]]
+)
+def test_malformed_values_are_wrong_use(words: list[str]) -> None:
+    with pytest.raises(UsageError):
+        spec_of(*words, "image")
+
+
+def test_relative_volumes_count_from_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert absolute_volume("./data:/data:ro") == f"{tmp_path}/data:/data:ro"
+    assert absolute_volume(".:/data") == f"{tmp_path}:/data"
+    assert absolute_volume("~/x:/data") == f"{os.path.expanduser('~')}/x:/data"
+    assert absolute_volume("/a:/data") == "/a:/data"
+
+
+def test_variables_of_options_win_over_files_and_take_the_callers_value(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("# comment\n  A=1\nB=two words # kept\nOWN\nABSENT\n\n")
+    found = read_environment([str(file)], ["A=2", "C=", "OTHER"], {"OWN": "o", "OTHER": "x"})
+    assert found == {"A": "2", "B": "two words # kept", "OWN": "o", "C": "", "OTHER": "x"}
+
+
+def test_environment_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    (tmp_path / "odd").write_text("OK=1\nnot a variable=x\n")
+    for name, reason in (("missing", "No such file"), ("binary", "UTF-8"), ("odd", "odd:2")):
+        with pytest.raises(UsageError, match=reason):
+            read_environment([str(tmp_path / name)], [], {})
