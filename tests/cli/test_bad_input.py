@@ -1,7 +1,7 @@
 """What goes wrong for people.
 
-Each gives one named error that says what, on what, why and what to do, with the exit code that Podman's users expect, and
-leaves nothing half-made.
+Each gives one named error that says what, on what, why and what to do, with the exit code that Podman's users expect,
+and leaves nothing half-made.
 """
 
 from __future__ import annotations

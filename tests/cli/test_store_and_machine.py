@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from pytest_pods.engine.registry.client import RegistryClient
 from tests.support.fixtures_cli import CommandLine, build_environment
 from tests.support.fixtures_store import BUSYBOX
-from tests.support.images import busybox_image
+from tests.support.images import BuiltImage, busybox_image
 from tests.support.leaks import HostState, find_leaks, wait_until_clean
-from tests.support.registry import Registry
 from tests.support.rootless import build_argv_as_user, environment_of_user
 
 pytestmark = pytest.mark.root
 
 ALONE = "localhost/alone:2"
+Push = Callable[[BuiltImage], str]
 
 
 @pytest.fixture
-def own(tmp_path: Path) -> CommandLine:
-    """The command line on an empty store."""
-    return CommandLine(tmp_path / "store", build_environment(tmp_path / "store"))
+def own(tmp_path: Path) -> Iterator[CommandLine]:
+    """The command line on an empty store; its idle session is not waited for."""
+    line = CommandLine(tmp_path / "store", build_environment(tmp_path / "store"))
+    yield line
+    line.ok("sessions", "end", "--all")
 
 
 def test_image_is_loaded_listed_inspected_and_removed(own: CommandLine, tmp_path: Path) -> None:
@@ -63,9 +68,8 @@ def test_image_of_a_container_is_not_removed(cli: CommandLine) -> None:
 
 
 @pytest.mark.registry
-def test_pull_prints_the_id_and_tells_its_progress_in_lines(own: CommandLine, registry: Registry) -> None:
-    name = registry.reference("tests/pulled:1")
-    busybox_image().push(registry.client(), name)
+def test_pull_prints_the_id_and_tells_its_progress_in_lines(own: CommandLine, push: Push) -> None:
+    name = push(busybox_image())
     done = own("pull", name)
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.strip()) == 64
@@ -75,9 +79,8 @@ def test_pull_prints_the_id_and_tells_its_progress_in_lines(own: CommandLine, re
 
 
 @pytest.mark.registry
-def test_pull_shows_bars_on_a_terminal(own: CommandLine, registry: Registry) -> None:
-    name = registry.reference("tests/bars:1")
-    busybox_image().push(registry.client(), name)
+def test_pull_shows_bars_on_a_terminal(own: CommandLine, push: Push) -> None:
+    name = push(busybox_image())
     with own.terminal("pull", name) as typist:
         typist.expect(r"\033\[\d+F\033\[J")
         typist.expect("[0-9a-f]{64}")
@@ -129,9 +132,8 @@ def test_left_overs_of_a_killed_session_are_swept_and_named(cli: CommandLine) ->
     ) as owner:
         assert owner.stdout is not None
         session = owner.stdout.readline().strip()
-        for janitor in _janitors_of(session):
-            # The janitor, which would tidy up, goes first.
-            janitor.kill()
+        # The janitor, which would tidy up, goes first.
+        kill_janitor(session)
         owner.kill()
     directory = cli.root / "run/sessions" / session
     assert directory.exists()
@@ -139,25 +141,8 @@ def test_left_overs_of_a_killed_session_are_swept_and_named(cli: CommandLine) ->
     assert not directory.exists()
 
 
-class _Janitor:
-    def __init__(self, pid: int) -> None:
-        self._pidfd, self.pid = _open(pid), pid
-
-    def kill(self) -> None:
-        import os
-
-        signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
-        os.close(self._pidfd)
-
-
-def _open(pid: int) -> int:
-    import os
-
-    return os.pidfd_open(pid)
-
-
-def _janitors_of(session: str) -> list[_Janitor]:
-    """Outermost first: the janitor has the lowest pid of the three."""
+def kill_janitor(session: str) -> None:
+    """Kills the outermost of the session's own processes, which has the lowest pid."""
     pids = []
     for directory in Path("/proc").glob("[0-9]*"):
         try:
@@ -166,7 +151,7 @@ def _janitors_of(session: str) -> list[_Janitor]:
             continue
         if session.encode() in arguments and b"janitor" in arguments:
             pids.append(int(directory.name))
-    return [_Janitor(pid) for pid in sorted(pids)[:1]]
+    os.kill(min(pids), signal.SIGKILL)
 
 
 def test_doctor_says_that_containers_can_run_here(cli: CommandLine) -> None:
@@ -180,8 +165,9 @@ def test_doctor_says_that_containers_can_run_here(cli: CommandLine) -> None:
 
 
 def test_doctor_names_what_is_missing_and_fails(cli: CommandLine, tmp_path: Path) -> None:
-    # Without the usual directories there is neither runc nor conmon: a mount namespace hides them.
-    hide = ["unshare", "--mount", "--propagation", "private", "/bin/sh", "-c", 'mount --bind /dev/null "$0" && exec "$@"']
+    # A mount namespace in which the program is no program.
+    script = 'mount --bind /dev/null "$0" && exec "$@"'
+    hide = ["unshare", "--mount", "--propagation", "private", "/bin/sh", "-c", script]
     runc = subprocess.run(["/bin/sh", "-c", "command -v runc"], capture_output=True, text=True, check=True).stdout
     done = subprocess.run(
         [*hide, str(Path(runc.strip()).resolve()), *cli.argv("doctor")],

@@ -66,7 +66,7 @@ def without(program: str) -> MachineFacts:
     [
         pytest.param(without("runc"), "runc", Health.MISSING, "apt install runc", id="runc"),
         pytest.param(without("conmon"), "conmon", Health.MISSING, "apt install conmon", id="conmon"),
-        pytest.param(without("slirp4netns"), "slirp4netns", Health.LIMITED, "apt install slirp4netns", id="slirp4netns"),
+        pytest.param(without("slirp4netns"), "slirp4netns", Health.LIMITED, "apt install slirp4netns", id="slirp"),
         pytest.param(
             replace(MACHINE, helper="the native helper is missing"), "native helper", Health.MISSING, "make native",
             id="native helper",
@@ -113,7 +113,7 @@ def without(program: str) -> MachineFacts:
             "store", Health.MISSING, "PYTEST_PODS_ROOT", id="store that is closed",
         ),
         pytest.param(
-            replace(MACHINE, root=PlaceFacts(Path("/store"), 10**6)), "store", Health.LIMITED, "free space", id="full disk"
+            replace(MACHINE, root=PlaceFacts(Path("/store"), 10**6)), "store", Health.LIMITED, "free space", id="full"
         ),
     ],
 )  # fmt: skip
