@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from pytest_pods.engine.registry.client import RegistryClient
 from tests.support.fixtures_cli import CommandLine, build_environment
 from tests.support.fixtures_store import BUSYBOX
 from tests.support.images import BuiltImage, busybox_image
