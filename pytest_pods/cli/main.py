@@ -103,6 +103,7 @@ Examples:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command line and returns its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    _fill_standard_streams()
     try:
         return _dispatch(words)
     except UsageError as error:
@@ -218,6 +219,15 @@ def _run(module: CommandModule, parsed: Parsed) -> int:
 
             traceback.print_exc()
         return context.report(error)
+
+
+def _fill_standard_streams() -> None:
+    # Where the caller closed one, the next file that is opened would get its number, and be taken for it.
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
 
 
 def _forget_stdout() -> None:

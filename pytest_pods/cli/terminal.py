@@ -96,18 +96,6 @@ class SignalQueue:
         return taken
 
 
-def ensure_standard_streams() -> None:
-    """Makes 0, 1 and 2 usable where the caller closed them, so that no other file gets their numbers."""
-    for number in range(3):
-        try:
-            os.fstat(number)
-        except OSError:
-            opened = os.open(os.devnull, os.O_RDWR)
-            if opened != number:
-                os.dup2(opened, number)
-                os.close(opened)
-
-
 def warn_without_terminal(*, tty_wanted: bool, interactive: bool) -> None:
     """`-t` where the input is a pipe works, but surprises: say so once."""
     if tty_wanted and interactive and not is_terminal(0) and sys.stderr is not None:

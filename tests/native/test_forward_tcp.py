@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import random
@@ -100,9 +101,10 @@ def test_connection_is_reset_if_nobody_listens(session: Session) -> None:
     netns = pin_network(session)
     made = forward(session, netns, [("127.0.0.1", unused_port(session, netns)), ("203.0.113.1", 9)])
     before = session.descriptors()
-    with made.connect() as client:
+    # The reset may come before the connection is even looked at.
+    with contextlib.suppress(ConnectionResetError), made.connect() as client:
         assert is_reset(client)
-    wait_until(lambda: session.descriptors() == before, "the descriptors are closed")
+    wait_until(lambda: session.descriptors() <= before, "the descriptors are closed")
 
 
 @pytest.mark.parametrize("who", ["client", "service"])
@@ -319,7 +321,7 @@ def test_forward_that_makes_no_sense_is_refused_and_leaves_nothing(
         listener.listen()
         before = session.descriptors()
         assert refused(session.connection.ask, Kind.FORWARD, fields, [listener.fileno()]).errno == code
-        assert session.descriptors() == before
+        wait_until(lambda: session.descriptors() <= before, "the descriptors are closed")
 
 
 def test_only_a_listening_tcp_or_bound_udp_socket_can_be_forwarded(session: Session, refused: Refused) -> None:
