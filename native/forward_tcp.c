@@ -171,7 +171,7 @@ static int open_retry_timer(void)
 static void drop_pipe(struct stream *stream)
 {
     if (stream->pipe != NULL) {
-        pipe_give_back(stream->pipe, stream->buffered == 0);
+        pipe_give_back(stream->pipe);
         stream->pipe = NULL;
         stream->buffered = 0;
         feed_one();
@@ -413,11 +413,15 @@ static void listener_ready(struct watch *watch, uint32_t events)
     struct tcp_forward *forward = CONTAINER_OF(watch, struct tcp_forward, listener);
     (void)events;
     for (int i = 0; i < MOST_ACCEPTED_IN_A_ROW; i++) {
-        int accepted = accept4(watch->descriptor, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        /* Keeps the place of the connection's other side: without one it would have to be reset. */
+        int place = fcntl(retry_timer.descriptor, F_DUPFD_CLOEXEC, 0);
+        int accepted = place == -1 ? -1 : accept4(watch->descriptor, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        bool starves = accepted == -1 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM);
+        close_descriptor(&place);
+        if (starves) {
+            pause_listener(forward);
+        }
         if (accepted == -1) {
-            if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-                pause_listener(forward);
-            }
             return;
         }
         begin_connection(forward, accepted);
@@ -430,6 +434,10 @@ struct tcp_forward *tcp_forward_open(int listener, const struct route *route, st
 {
     if (open_retry_timer() == -1) {
         fail(failure, "timerfd_create", NULL);
+        return NULL;
+    }
+    if (pipe_reserve() == -1) {
+        fail(failure, "pipe2", NULL);
         return NULL;
     }
     fcntl(listener, F_SETFL, fcntl(listener, F_GETFL) | O_NONBLOCK);

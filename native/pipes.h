@@ -2,18 +2,19 @@
 #ifndef PODS_PIPES_H
 #define PODS_PIPES_H
 
-#include <stdbool.h>
-
 struct splice_pipe {
     struct splice_pipe *next;
     int read_end;
     int write_end;
 };
 
+/* Makes the pipes that are never closed, so that what is connected gets on one after the other when connections have
+ * taken all descriptors. -1 with errno. */
+int pipe_reserve(void);
+
 /* NULL if there is no descriptor for one at the moment. */
 struct splice_pipe *pipe_take(void);
 
-/* `empty`: one with data in it is no use to anybody else. */
-void pipe_give_back(struct splice_pipe *pipe, bool empty);
+void pipe_give_back(struct splice_pipe *pipe);
 
 #endif

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 void copy_text(char *to, size_t size, const char *from)
@@ -125,9 +126,10 @@ bool parse_number(const char *text, uint64_t most, uint64_t *number)
 
 void reset_signals(void)
 {
-    struct sigaction standard = {.sa_handler = SIG_DFL};
+    /* Not by sigaction(3): the C library keeps the first two real-time signals to itself, but an owner may ignore them. */
+    static const unsigned long standard[8]; /* Zeros are SIG_DFL without flags and mask, in every architecture's form. */
     for (int number = 1; number < NSIG; number++) {
-        sigaction(number, &standard, NULL);
+        syscall(SYS_rt_sigaction, number, standard, NULL, (NSIG - 1) / 8);
     }
     sigset_t none;
     sigemptyset(&none);

@@ -46,6 +46,14 @@ def execute(container: Container, command: Sequence[str], options: ExecOptions) 
     return _execute_on_pipes(container, command, options)
 
 
+def start_detached(container: Container, command: Sequence[str], options: ExecOptions) -> int:
+    """Starts the command and leaves it to itself."""
+    container.exec_detached(
+        command, user=options.user, workdir=options.workdir, env=options.env, privileged=options.privileged
+    )
+    return 0
+
+
 def _start(
     container: Container, command: Sequence[str], options: ExecOptions, *, stdin: int | None, stdout: int, stderr: int
 ) -> int:

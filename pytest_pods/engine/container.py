@@ -238,6 +238,18 @@ class Container:
         request = ExecRequest(_split(command), user, workdir, env, privileged, tty)
         return self._service.exec_attached(self._record, request, stdin=stdin, stdout=stdout, stderr=stderr)
 
+    def exec_detached(
+        self,
+        command: Command,
+        *,
+        user: str | None = None,
+        workdir: str | None = None,
+        env: Mapping[str, str] | None = None,
+        privileged: bool = False,
+    ) -> None:
+        """Starts a command in it that goes on by itself, also when this process ends; its output goes nowhere."""
+        self._service.exec_detached(self._record, ExecRequest(_split(command), user, workdir, env, privileged))
+
     def open_terminal(self) -> Terminal:
         """A terminal inside the container, for `exec_attached`; the caller relays its outer end and closes it."""
         return self._service.inside.open_terminal(self._record)

@@ -107,6 +107,13 @@ def test_exec_of_what_is_not_there_or_no_program(cli: CommandLine) -> None:
     assert cli("exec", "box", "/etc/passwd").returncode == 126
 
 
+def test_detached_exec_goes_on_after_the_command_line(cli: CommandLine) -> None:
+    start(cli, "box", options=("--tmpfs", "/run"))
+    cli.ok("exec", "-d", "box", "sh", "-c", "until [ -e /run/gate ]; do sleep 0.05; done; echo done > /run/result")
+    cli.ok("exec", "box", "touch", "/run/gate")
+    assert cli.ok("exec", "box", "sh", "-c", "until [ -s /run/result ]; do sleep 0.05; done; cat /run/result") == "done"
+
+
 def test_exec_in_an_ended_container_says_so(cli: CommandLine) -> None:
     start(cli, "box", "true")
     cli.ok("wait", "box")

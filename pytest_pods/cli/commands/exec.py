@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 EXEC_OPTIONS = OptionGroup(
     "Options",
+    Option("-d", "--detach", help="let it go on by itself; its output goes nowhere"),
     Option("-i", "--interactive", help="pass input on to it"),
     Option("-t", "--tty", help="give it a terminal"),
     Option("-e", "--env", value="NAME[=VALUE]", repeats=True, help="a variable; without a value, yours is passed on"),
@@ -38,7 +39,7 @@ COMMAND = Command(
 
 def run(parsed: Parsed, context: Context) -> int:
     from pytest_pods.cli.container_options import read_environment
-    from pytest_pods.cli.executing import ExecOptions, execute
+    from pytest_pods.cli.executing import ExecOptions, execute, start_detached
 
     name, *command = parsed.operands
     options = ExecOptions(
@@ -49,4 +50,6 @@ def run(parsed: Parsed, context: Context) -> int:
         user=parsed.find("--user"),
         privileged=parsed.flag("--privileged"),
     )
-    return execute(context.get_container(name)[1], command, options)
+    container = context.get_container(name)[1]
+    begin = start_detached if parsed.flag("--detach") else execute
+    return begin(container, command, options)

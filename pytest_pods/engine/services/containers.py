@@ -203,6 +203,11 @@ class ContainerService:
         starter = self._exec_service.find_starter(record, request, through_runtime=False)
         return run_attached(starter, stdin=stdin, stdout=stdout, stderr=stderr)
 
+    def exec_detached(self, record: ContainerRecord, request: ExecRequest) -> None:
+        """Starts a command and does not wait for it."""
+        starter = self._exec_service.find_starter(record, request, through_runtime=False)
+        starter({}).close_pidfd()
+
     @property
     def _exec_service(self) -> ExecService:
         if self._execs is None:
