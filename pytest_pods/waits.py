@@ -12,7 +12,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 from weakref import WeakKeyDictionary
 
-from pytest_pods.engine.errors import ExitedEarlyError, InvalidSpecError, NotFoundError, PodsError, SandboxLostError
+from pytest_pods.engine.errors import (
+    ExitedEarlyError,
+    InvalidInputError,
+    InvalidSpecError,
+    NotFoundError,
+    PodsError,
+    SandboxLostError,
+)
 from pytest_pods.engine.waiting import Readiness, Wait, parse_wait
 
 if TYPE_CHECKING:
@@ -210,15 +217,22 @@ def exit(code: int | None = 0, *, timeout: float | None = None) -> Wait:
 
 
 def file(path: str, *, contains: Text | None = None, timeout: float | None = None) -> Wait:
-    """A file is there in the container (and contains a text, or matches an expression); the image needs no tool."""
+    """A file is there in the container (and contains a text, or matches an expression); the image needs no tool.
+
+    Without `contains` it may be anything that has a name: a directory, a socket.
+    """
     _refuse_relative("waits.file", path)
 
     def look(container: Container) -> Readiness:
+        if not container.exists(path):
+            return Readiness(False, "it is not there")
+        if contains is None:
+            return Readiness(True)
         try:
             content = container.read(path)
-        except NotFoundError:
-            return Readiness(False, "it is not there")
-        if contains is None or _occurs(contains, content.decode("utf-8", "replace")):
+        except (NotFoundError, InvalidInputError) as error:
+            return Readiness(False, error.brief)
+        if _occurs(contains, content.decode("utf-8", "replace")):
             return Readiness(True)
         return Readiness(False, f"it has {len(content)} bytes, without what is looked for")
 

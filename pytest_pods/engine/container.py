@@ -336,8 +336,12 @@ class Container:
         """Connects descriptors of the caller with its standard streams; before `start`, nothing is missed."""
         return self._service.output.attach(self._record, stdin=stdin, stdout=stdout, stderr=stderr)
 
+    def exists(self, path: str) -> bool:
+        """Whether there is anything at the path: a file, a directory, a socket."""
+        return self._service.inside.exists(self._record, path)
+
     def read(self, path: str) -> bytes:
-        """The content of a file of the container, running or not. Raises NotFoundError."""
+        """The content of a file of the container, running or not. Raises NotFoundError, InvalidInputError."""
         return self._service.inside.read(self._record, path)
 
     def write(self, path: str, content: bytes | str, *, mode: int = 0o644) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import select
+import stat
 import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+_PIECE_BYTES = 1 << 20
 
 
 class Pipe:
@@ -69,6 +72,24 @@ class MemoryFile:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         os.close(self.descriptor)
+
+
+def read_regular_file(descriptor: int, most: int) -> bytes | None:
+    """A file's content up to its end or `most` bytes, None if it is no regular file; closes the descriptor.
+
+    Takes no more memory than there is content.
+    """
+    # Not by a file object: it refuses a directory's descriptor, and then leaves it open.
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return None
+        content = bytearray()
+        # In pieces: a read of n bytes reserves them, however small the file is.
+        while piece := os.read(descriptor, min(_PIECE_BYTES, most - len(content))):
+            content += piece
+        return bytes(content)
+    finally:
+        os.close(descriptor)
 
 
 def wait_readable(descriptor: int, timeout_s: float | None) -> bool:

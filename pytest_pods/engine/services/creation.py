@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import resource
-import stat
 import threading
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from pytest_pods.engine.errors import (
     PodsError,
     SystemCallError,
 )
-from pytest_pods.engine.host.pipes import Pipe
+from pytest_pods.engine.host.pipes import Pipe, read_regular_file
 from pytest_pods.engine.host.programs import get_program
 from pytest_pods.engine.host.sandbox import NamespaceKind, Sandbox
 from pytest_pods.engine.oci.runtime_spec import ResourceLimit, RuntimeConfiguration
@@ -105,10 +104,7 @@ def read_in_sandbox(sandbox: Sandbox, path: str, *, root: Path | None = None, mo
     Raises SystemCallError.
     """
     descriptor = sandbox.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC, root=root)
-    with open(descriptor, "rb", closefd=True) as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return b""
-        return file.read(most)
+    return read_regular_file(descriptor, most) or b""
 
 
 class Creation:

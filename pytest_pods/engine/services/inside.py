@@ -10,7 +10,8 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_pods.engine.errors import NotFoundError, SystemCallError
+from pytest_pods.engine.errors import InvalidInputError, NotFoundError, SystemCallError
+from pytest_pods.engine.host.pipes import read_regular_file
 from pytest_pods.engine.network.sockets import parse_listening_ports
 from pytest_pods.engine.services import container_state
 from pytest_pods.engine.services.creation import read_in_sandbox
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from pytest_pods.engine.services.lifecycle import Lifecycle
     from pytest_pods.engine.services.sessions import Session
 
-_MOST_FILE_BYTES = 1 << 32
+_MOST_FILE_BYTES = 1 << 30
 
 
 class Inside:
@@ -71,11 +72,30 @@ class Inside:
         return Path(f"/proc/{state.container_pid}/root") if state.running else self._lifecycle.layout(record).merged_dir
 
     def read(self, record: ContainerRecord, path: str) -> bytes:
-        """Raises NotFoundError."""
+        """Raises NotFoundError, InvalidInputError for what is no regular file or is too large to be one value."""
+        reading = f"reading {path} of container {record.name}"
+        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
         try:
-            return read_in_sandbox(self._session.start(), path, root=self._root(record), most=_MOST_FILE_BYTES)
+            descriptor = self._session.start().open(path, flags, root=self._root(record))
         except SystemCallError as error:
-            raise NotFoundError(f"reading {path} of container {record.name}: {os.strerror(error.errno)}") from error
+            raise NotFoundError(f"{reading}: {os.strerror(error.errno)}") from error
+        content = read_regular_file(descriptor, _MOST_FILE_BYTES + 1)
+        if content is None:
+            raise InvalidInputError(f"{reading}: it is no regular file")
+        if len(content) > _MOST_FILE_BYTES:
+            raise InvalidInputError(
+                f"{reading}: it has more than {_MOST_FILE_BYTES >> 20} MiB",
+                hint="have a command inside reduce it first",
+            )
+        return content
+
+    def exists(self, record: ContainerRecord, path: str) -> bool:
+        """Whether there is anything at the path: a file, a directory, a socket."""
+        try:
+            os.close(self._session.start().open(path, os.O_PATH | os.O_CLOEXEC, root=self._root(record)))
+        except SystemCallError:
+            return False
+        return True
 
     def write(self, record: ContainerRecord, path: str, content: bytes, *, mode: int) -> None:
         """Raises NotFoundError if the directory does not exist."""

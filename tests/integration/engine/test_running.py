@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_pods import waits
 from pytest_pods.engine.api import Engine
 from pytest_pods.engine.errors import (
     CommandNotExecutableError,
@@ -15,8 +16,10 @@ from pytest_pods.engine.errors import (
     ContainerNotFoundError,
     DeadlineExceededError,
     ImageNotFoundError,
+    InvalidInputError,
     InvalidSpecError,
     NameInUseError,
+    NotFoundError,
     WrongStateError,
 )
 from tests.support.fixtures_store import BUSYBOX
@@ -159,6 +162,22 @@ def test_files_can_be_read_and_written_from_outside(engine: Engine) -> None:
     assert container.succeed("cat /scratch/note") == "hello"
     container.succeed("ln -s /etc/hostname /link")
     assert container.read("/link").decode().strip() == container.short_id
+
+
+@pytest.mark.parametrize("path", ["/etc", "/dev/null", "/pipe"])
+def test_what_is_no_regular_file_is_not_read(engine: Engine, path: str) -> None:
+    container = engine.run(BUSYBOX, ["sleep", "1000"], network="none")
+    container.succeed("mkfifo /pipe")
+    with pytest.raises(InvalidInputError, match=f"reading {path} of container .*: it is no regular file"):
+        container.read(path)
+    with pytest.raises(NotFoundError, match=r"reading /nowhere of container .*: No such file"):
+        container.read("/nowhere")
+
+
+def test_wait_for_a_file_takes_directories_and_links_and_text(engine: Engine) -> None:
+    script = "mkdir /spool; ln -s /spool /link; sleep 0.1; echo up > /state; exec sleep 1000"
+    wait = waits.all_of(waits.file("/link"), waits.file("/state", contains="up"))
+    engine.run(BUSYBOX, ["sh", "-c", script], network="none", wait=wait)
 
 
 def test_a_link_in_the_container_does_not_lead_to_the_host(engine: Engine, tmp_path: Path) -> None:

@@ -58,6 +58,9 @@ class Local:
     def logs(self, *, tail: int | None = None) -> str:
         return "".join(line.output for line in LogReader(self.log_file).read()[-(tail or 0) :])
 
+    def exists(self, path: str) -> bool:
+        return (self.directory / path.removeprefix("/")).exists()
+
     def read(self, path: str) -> bytes:
         try:
             return (self.directory / path.removeprefix("/")).read_bytes()
