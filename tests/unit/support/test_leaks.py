@@ -95,7 +95,9 @@ def test_fixture_fails_a_test_that_leaves_a_process(pytester: pytest.Pytester, m
         """
         import subprocess
         def test_leaves(tmp_path):
-            child = subprocess.Popen(["sleep", "5", ], env={"ROOT": str(tmp_path)})
+            child = subprocess.Popen(["sleep", "5"], env={"ROOT": str(tmp_path)})
+            while not open(f"/proc/{child.pid}/environ").read():
+                pass  # Popen returns a moment before the kernel shows it.
             (tmp_path / "pid").write_text(str(child.pid))
         """
     )
