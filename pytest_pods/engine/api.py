@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -25,7 +26,7 @@ DEFAULT_TIMEOUT_S = 60.0
 
 
 class Engine:
-    """A session on a store. Opening costs nothing: the sandbox starts with the first thing that needs it.
+    """A session on a store. Opening costs nothing: the sandbox starts with the first thing that needs it. Thread-safe.
 
     Use it in a `with` statement: at its end everything that the session made is gone. It is gone as well if this
     process is killed.
@@ -48,6 +49,8 @@ class Engine:
         self._progress = progress
         self._pull_policy = pull
         self._timeout = timeout
+        # Several threads may ask first; two services would not know of each other's containers.
+        self._lock = threading.RLock()
         self._images: ImageService | None = None
         self._containers: ContainerService | None = None
 
@@ -142,29 +145,31 @@ class Engine:
 
     @property
     def _image_service(self) -> ImageService:
-        if self._images is None:
-            from pytest_pods.engine.services.images import ImageService
+        with self._lock:
+            if self._images is None:
+                from pytest_pods.engine.services.images import ImageService
 
-            self._images = ImageService(
-                replace(self._session.store, session_staging_dir=self._session.layout.staging_dir),
-                launcher=self._session.start,
-                insecure_registries=self._insecure,
-                progress=self._progress,
-                counters=self._counters,
-            )
-        return self._images
+                self._images = ImageService(
+                    replace(self._session.store, session_staging_dir=self._session.layout.staging_dir),
+                    launcher=self._session.start,
+                    insecure_registries=self._insecure,
+                    progress=self._progress,
+                    counters=self._counters,
+                )
+            return self._images
 
     @property
     def _service(self) -> ContainerService:
-        if self._containers is None:
-            self._containers = ContainerService(
-                self._session,
-                images=lambda: self._image_service,
-                counters=self._counters,
-                pull=self._pull_policy,
-                timeout=self._timeout,
-            )
-        return self._containers
+        with self._lock:
+            if self._containers is None:
+                self._containers = ContainerService(
+                    self._session,
+                    images=lambda: self._image_service,
+                    counters=self._counters,
+                    pull=self._pull_policy,
+                    timeout=self._timeout,
+                )
+            return self._containers
 
     def pull(
         self,

@@ -6,6 +6,7 @@ What is done with one stands in the parts that this puts together: lifecycle, in
 from __future__ import annotations
 
 import os
+import threading
 import time
 from contextlib import suppress
 from dataclasses import replace
@@ -50,6 +51,7 @@ class ContainerService:
         self._counters = counters
         self._pull_policy = pull
         self.default_timeout = timeout
+        self._lock = threading.RLock()
         self._facts: HostFacts | None = None
         self._planner = Planner(session)
         self.lifecycle = Lifecycle(session, runtime=lambda: self._host_facts().runtime, create_again=self._create_again)
@@ -82,7 +84,7 @@ class ContainerService:
             raise
         finally:
             plan.close()
-        self._counters.containers += 1
+        self._counters.count_container()
         return Container(record, self)
 
     def run(self, spec: ContainerSpec) -> Container:
@@ -101,9 +103,10 @@ class ContainerService:
         return container
 
     def _host_facts(self) -> HostFacts:
-        if self._facts is None:
-            self._facts = read_host_facts(self._session.start())
-        return self._facts
+        with self._lock:
+            if self._facts is None:
+                self._facts = read_host_facts(self._session.start())
+            return self._facts
 
     def _forward(self, plan: Plan) -> ContainerRecord:
         """Has the sandbox take over the host's ports, and writes their numbers down."""
@@ -210,8 +213,9 @@ class ContainerService:
 
     @property
     def _exec_service(self) -> ExecService:
-        if self._execs is None:
-            from pytest_pods.engine.services.exec_starting import ExecService
+        with self._lock:
+            if self._execs is None:
+                from pytest_pods.engine.services.exec_starting import ExecService
 
-            self._execs = ExecService(self._session, facts=self._host_facts(), state=self.lifecycle.state)
-        return self._execs
+                self._execs = ExecService(self._session, facts=self._host_facts(), state=self.lifecycle.state)
+            return self._execs

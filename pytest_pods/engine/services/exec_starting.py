@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from pytest_pods.engine.services.execution import ExecRequest, Starter
     from pytest_pods.engine.services.sessions import Session
 
+_MOST_KNOWN = 64
+
 
 @dataclass(frozen=True, slots=True)
 class _Known:
@@ -69,6 +71,9 @@ class ExecService:
             path = self._session.layout.container(record.id).config_file
             configuration = parse_runtime_configuration(path.read_bytes(), where=str(path))
             known = _Known(configuration, self._seccomp(configuration), self._find_groups(pid))
+            while len(self._known) >= _MOST_KNOWN:
+                # The oldest, which is most likely a container that has ended. Another thread may be faster.
+                self._known.pop(next(iter([*self._known])), None)
             self._known[record.id, pid] = known
         return known
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
@@ -62,6 +63,7 @@ class ImageService:
         self._progress: Progress = progress or NoProgress()
         self._counters = counters
         self._launcher = launcher
+        self._lock = threading.Lock()
         self._client: RegistryClient | None = None
         self._records = ImageStore(store)
         self._blobs = BlobStore(store)
@@ -129,8 +131,7 @@ class ImageService:
             progress=progress or self._progress,
         )
         if self._counters is not None and pulled.fetched:
-            self._counters.images_pulled += 1
-            self._counters.bytes_pulled += sum(layer.size for layer in pulled.record.layers)
+            self._counters.count_pull(sum(layer.size for layer in pulled.record.layers))
         return self._build((pulled.record,))
 
     def pull(
@@ -293,12 +294,13 @@ class ImageService:
                 self._records.put(record)
 
     def _get_client(self) -> RegistryClient:
-        if self._client is None:
-            from pytest_pods.engine.registry.client import RegistryClient
-            from pytest_pods.engine.registry.credentials import user_credentials
+        with self._lock:
+            if self._client is None:
+                from pytest_pods.engine.registry.client import RegistryClient
+                from pytest_pods.engine.registry.credentials import user_credentials
 
-            self._client = RegistryClient(credentials=user_credentials(), insecure=self._insecure)
-        return self._client
+                self._client = RegistryClient(credentials=user_credentials(), insecure=self._insecure)
+            return self._client
 
     def _record(self, image: ArchivedImage) -> Image:
         """The documents as blobs, then the references."""

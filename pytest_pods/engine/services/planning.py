@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 import time
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -56,6 +57,7 @@ class Planner:
         self._session.start()
         layout = self._session.layout
         listeners = bind_ports(build_ports(spec, image.config))
+        lease = None
         try:
             lease = self._take_lease() if spec.network is NetworkMode.PRIVATE else None
             ports = tuple(
@@ -69,6 +71,10 @@ class Planner:
         except BaseException:
             for listener in listeners:
                 listener.close()
+            if lease is not None:
+                (layout.leases_dir / str(lease.number)).unlink(missing_ok=True)
+            with suppress(FileNotFoundError):
+                layout.container(record.id).directory.rmdir()
             raise
         return Plan(record, listeners, lease)
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -32,6 +35,21 @@ def test_run_to_the_end_gives_exit_code_and_log(engine: Engine) -> None:
     assert container.logs(stream="stderr") == "err\n"
     assert container.status == "exited"
     assert container.exit_code == 7
+
+
+def test_threads_share_one_session_from_its_first_moment(image_store: Path) -> None:
+    with Engine.open(root=image_store) as engine, ThreadPoolExecutor(8) as pool:
+        together = threading.Barrier(8)
+
+        def run(number: int) -> str:
+            together.wait()
+            container = engine.run(BUSYBOX, ["sh", "-c", f"echo {number}; exec sleep 1000"], network="none")
+            return container.succeed("echo inside").strip()
+
+        assert list(pool.map(run, range(8))) == ["inside"] * 8
+        assert engine.counters.containers == 8
+        assert len(engine.containers(all=False)) == 8
+        assert len(Engine.sessions(image_store)) == 1
 
 
 def test_state_follows_the_container_through_its_life(engine: Engine) -> None:
@@ -108,8 +126,11 @@ def test_image_that_is_not_there_is_named(engine: Engine) -> None:
 
 def test_name_in_use_is_refused_and_free_again_after_removal(engine: Engine) -> None:
     first = engine.run(BUSYBOX, ["sleep", "1000"], network="none", name="db")
+    session = engine.store.session(engine.session_id)
+    before = sorted(os.listdir(session.containers_dir)), sorted(os.listdir(session.leases_dir))
     with pytest.raises(NameInUseError, match=first.short_id):
-        engine.run(BUSYBOX, ["sleep", "1000"], network="none", name="db")
+        engine.run(BUSYBOX, ["sleep", "1000"], name="db")
+    assert (sorted(os.listdir(session.containers_dir)), sorted(os.listdir(session.leases_dir))) == before
     first.remove()
     assert engine.run(BUSYBOX, ["true"], network="none", name="db").name == "db"
 
