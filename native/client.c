@@ -13,7 +13,8 @@
 /* So many requests are served before the others get their turn. */
 enum { MOST_REQUESTS_IN_A_ROW = 16 };
 
-static unsigned connections;
+/* Those that have not left. Without it only the kernel's event set would know them, and a leak could not be told. */
+static struct client *connected[CLIENT_MOST_CONNECTIONS];
 static char packet[WIRE_MOST_BYTES];
 static struct field fields[WIRE_MOST_FIELDS];
 
@@ -32,6 +33,17 @@ void client_release(struct client *client)
     }
 }
 
+/* Where this one is, NULL if it is nowhere; of NULL: where there is room. */
+static struct client **find_place(const struct client *client)
+{
+    for (size_t i = 0; i < LENGTH(connected); i++) {
+        if (connected[i] == client) {
+            return &connected[i];
+        }
+    }
+    return NULL;
+}
+
 static void leave(struct client *client)
 {
     if (client->watch.descriptor == -1) {
@@ -40,7 +52,7 @@ static void leave(struct client *client)
     watch_remove(&client->watch);
     close_descriptor(&client->watch.descriptor);
     outbox_clear(&client->outbox);
-    connections--;
+    *find_place(client) = NULL;
     session_client_left(client);
     client_release(client);
 }
@@ -176,7 +188,8 @@ static void ready(struct watch *watch, uint32_t events)
 
 struct client *client_open(int socket, bool owner)
 {
-    if (connections >= CLIENT_MOST_CONNECTIONS) {
+    struct client **place = find_place(NULL);
+    if (place == NULL) {
         close(socket);
         return NULL;
     }
@@ -188,6 +201,6 @@ struct client *client_open(int socket, bool owner)
         free(client);
         return NULL;
     }
-    connections++;
+    *place = client;
     return client;
 }
