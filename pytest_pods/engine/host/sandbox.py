@@ -28,6 +28,8 @@ from pytest_pods.engine.host.protocol import Answer, Kind, Message, Tag
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pytest_pods.engine.host.systemd import Scope
+
 Socket: TypeAlias = socket.socket
 
 _START_PATIENCE_S = 60.0
@@ -94,13 +96,15 @@ class UserNamespace:
 
 @dataclass(frozen=True, slots=True)
 class SandboxSpec:
-    """What a session's sandbox is to be. `lock` is a descriptor that holds the session's lock."""
+    """What a session's sandbox is to be. `lock` is a descriptor that holds the session's lock; with `scope` the
+    sandbox lives in a control group that the user's systemd makes for it."""
 
     lock: int
     directories: tuple[Path, ...]
     cgroups: tuple[Path, ...] = ()
     level: int = 1
     user: UserNamespace | None = None
+    scope: Scope | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -423,6 +427,9 @@ def build_janitor_argv(spec: SandboxSpec, *, helper: Path, control: int, lock: i
 def _spawn_janitor(spec: SandboxSpec, *, control: int, owner: int) -> int:
     helper = helper_path()
     argv = build_janitor_argv(spec, helper=helper, control=3, lock=4, owner=5)
+    environment: dict[str, str] = {}
+    if spec.scope is not None:
+        argv, environment = [*spec.scope.prefix, *argv], spec.scope.environment
     # Copies above the numbers they become, so that no dup2 overwrites a descriptor that is still needed.
     copies = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _LOWEST_COPY) for fd in (control, spec.lock, owner)]
     actions: list[tuple[int, ...] | tuple[int, int, str, int, int]] = [
@@ -430,8 +437,9 @@ def _spawn_janitor(spec: SandboxSpec, *, control: int, owner: int) -> int:
     ]
     actions += [(os.POSIX_SPAWN_DUP2, copy, number) for number, copy in enumerate(copies, start=3)]
     try:
+        standard = signal.valid_signals() - {9, 19, 32, 33}
         return os.posix_spawn(
-            helper, argv, {}, file_actions=actions, setsigmask=[], setsigdef=signal.valid_signals() - {9, 19, 32, 33}
+            argv[0], argv, environment, file_actions=actions, setsigmask=[], setsigdef=standard
         )
     finally:
         for copy in copies:

@@ -211,6 +211,8 @@ def _judge_cgroups(facts: MachineFacts) -> Finding:
         return Finding("control groups", Health.GOOD, found)
     if facts.group_parent is not None:
         return Finding("control groups", Health.GOOD, f"{found}, delegated at {facts.group_parent}")
+    if version is CgroupVersion.V2 and facts.scopes:
+        return Finding("control groups", Health.GOOD, f"{found}, each session in a scope of this user's systemd")
     if version is CgroupVersion.V2:
         cure = "run inside: systemd-run --user --scope -p Delegate=yes"
     else:

@@ -23,6 +23,7 @@ from pytest_pods.engine.host.probing import KernelProbes, Probe, probe_kernel, p
 from pytest_pods.engine.host.programs import Version, find_program, get_program, get_version
 from pytest_pods.engine.host.sandbox import helper_path
 from pytest_pods.engine.host.subordinate_ids import SubordinateIds, find_subordinate_ids
+from pytest_pods.engine.host.systemd import find_scope
 from pytest_pods.engine.runtime.cgroups import find_delegated_parent, read_cgroup_layout
 
 if TYPE_CHECKING:
@@ -55,7 +56,8 @@ class PlaceFacts:
 
 @dataclass(frozen=True, slots=True)
 class MachineFacts:
-    """The machine as this user sees it. `group_parent` is where a rootless session's control groups would go."""
+    """The machine as this user sees it. `group_parent` is where a rootless session's control groups would go; without
+    one, `scopes` says whether a systemd can be asked for one."""
 
     uid: int
     kernel: Version
@@ -70,6 +72,7 @@ class MachineFacts:
     kernel_probes: KernelProbes
     cgroup_version: CgroupVersion
     group_parent: str | None
+    scopes: bool
     groups_writable: bool
     seccomp: bool
     libseccomp: bool
@@ -105,6 +108,7 @@ def read_machine(store: StoreLayout) -> MachineFacts:
         kernel_probes=probes,
         cgroup_version=layout.version,
         group_parent=find_delegated_parent(layout, Path("/proc/self/cgroup").read_text()),
+        scopes=find_scope("pytest-pods") is not None,
         groups_writable=unified is not None and os.access(unified, os.W_OK),
         seccomp=Path("/proc/sys/kernel/seccomp/actions_avail").exists(),
         libseccomp=_has_libseccomp(),

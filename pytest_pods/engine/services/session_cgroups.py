@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pytest_pods.engine.deadline import Deadline
 from pytest_pods.engine.errors import SystemCallError, UnsupportedHostError
+from pytest_pods.engine.host.systemd import Scope, find_scope
 from pytest_pods.engine.runtime import cgroups
 
 _REMOVE_PATIENCE_S = 5.0
@@ -21,6 +22,8 @@ class SessionCgroups:
 
     layout: cgroups.CgroupLayout
     path: str | None
+    scope: Scope | None = None
+    """What has to be asked of the user's systemd before `path` can be made."""
 
     @property
     def directories(self) -> tuple[Path, ...]:
@@ -60,17 +63,31 @@ class SessionCgroups:
         return tuple(path for path in cgroups.parse_membership(self.layout, member) if path not in own)
 
 
-def plan_session_cgroups(session_id: str, *, rootless: bool) -> SessionCgroups:
-    """Where the groups of a new session go. Makes nothing."""
+def plan_session_cgroups(session_id: str, *, rootless: bool, scoped: bool = True) -> SessionCgroups:
+    """Where the groups of a new session go: an ordinary user's below the own group where that is delegated, else, with
+    `scoped`, in a scope of the user's systemd. Makes nothing."""
     layout = cgroups.read_cgroup_layout()
     if layout.version is cgroups.CgroupVersion.NONE:
         return SessionCgroups(layout, None)
     if not rootless:
         return SessionCgroups(layout, cgroups.session_path(session_id))
     parent = cgroups.find_delegated_parent(layout, Path("/proc/self/cgroup").read_text())
+    scope = None
+    if parent is None and scoped and layout.version is cgroups.CgroupVersion.V2:
+        scope = find_scope(f"{cgroups.PARENT}-{session_id}")
+        parent = scope.group if scope is not None else None
     if parent is None:
         return SessionCgroups(layout, None)
-    return SessionCgroups(layout, f"{parent.rstrip('/')}{cgroups.session_path(session_id)}")
+    # Below the scope, since the janitor is in it and kills what is in the session's group.
+    return SessionCgroups(layout, f"{parent.rstrip('/')}{cgroups.session_path(session_id)}", scope)
+
+
+def scope_is_ours(planned: SessionCgroups) -> bool:
+    """Whether systemd has made the scope where it was expected, and has given it to this user."""
+    if planned.scope is None or planned.layout.unified is None:
+        return True
+    directory = planned.layout.unified / planned.scope.group.lstrip("/")
+    return os.access(directory, os.W_OK) and os.access(directory / "cgroup.procs", os.W_OK)
 
 
 def read_session_cgroups(path: str | None) -> SessionCgroups:

@@ -32,6 +32,7 @@ from pytest_pods.engine.services.session_cgroups import (
     plan_session_cgroups,
     read_session_cgroups,
     remove_left_over_groups,
+    scope_is_ours,
 )
 from pytest_pods.engine.state import sessions as state
 from pytest_pods.engine.state.sessions import SessionKind, SessionRecord
@@ -136,14 +137,28 @@ class Session:
         failure: UnsupportedHostError | None = None
         for level in (1, 2):
             try:
-                return self._start_at(level, user)
+                return self._start_with_groups(level, user)
             except UnsupportedHostError as error:
                 failure = failure or error
         assert failure is not None
         raise failure
 
-    def _start_at(self, level: int, user: UserNamespace | None) -> Sandbox:
-        cgroups = plan_session_cgroups(self.id, rootless=user is not None)
+    def _start_with_groups(self, level: int, user: UserNamespace | None) -> Sandbox:
+        planned = plan_session_cgroups(self.id, rootless=user is not None)
+        if planned.scope is None:
+            return self._start_at(level, user, planned)
+        try:
+            sandbox = self._start_at(level, user, planned)
+        except SandboxLostError:
+            # systemd refused, and nobody was there to tidy up.
+            state.discard_session(self.layout)
+        else:
+            if scope_is_ours(planned):
+                return sandbox
+            sandbox.shutdown()
+        return self._start_at(level, user, plan_session_cgroups(self.id, rootless=user is not None, scoped=False))
+
+    def _start_at(self, level: int, user: UserNamespace | None, cgroups: SessionCgroups) -> Sandbox:
         record = SessionRecord(
             id=self.id,
             kind=self._kind,
@@ -164,6 +179,7 @@ class Session:
                     cgroups=tuple(cgroups.directories),
                     level=level,
                     user=user,
+                    scope=cgroups.scope,
                 )
             )
         finally:

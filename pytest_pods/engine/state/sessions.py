@@ -150,6 +150,14 @@ def await_end(layout: SessionLayout) -> None:
         os.close(lock)
 
 
+def discard_session(layout: SessionLayout) -> None:
+    """Removes the directories of a session whose sandbox has never been there: all of it is this process's own."""
+    import shutil
+
+    shutil.rmtree(layout.scratch_dir, ignore_errors=True)
+    shutil.rmtree(layout.directory, ignore_errors=True)
+
+
 def create_session(store: StoreLayout, record: SessionRecord) -> tuple[SessionLayout, int]:
     """Makes the session's directories and takes its lock: the layout, and the descriptor that holds the lock.
 

@@ -32,6 +32,7 @@ MACHINE = MachineFacts(
     kernel_probes=KernelProbes(GOOD, GOOD, GOOD, GOOD, GOOD, GOOD),
     cgroup_version=CgroupVersion.V2,
     group_parent="/user.slice",
+    scopes=False,
     groups_writable=True,
     seccomp=True,
     libseccomp=True,
@@ -129,6 +130,12 @@ def test_lack_is_judged_and_has_a_cure(facts: MachineFacts, subject: str, health
 def test_level_is_that_of_the_sandbox_that_started() -> None:
     assert build_diagnosis(replace(MACHINE, sandboxes=(BAD, GOOD))).level == 2
     assert build_diagnosis(replace(MACHINE, sandboxes=(BAD, BAD))).level == 0
+
+
+def test_systemd_that_can_be_asked_for_a_group_is_as_good_as_having_one() -> None:
+    finding = find(build_diagnosis(replace(MACHINE, group_parent=None, scopes=True)), "control groups")
+    assert finding.health is Health.GOOD
+    assert "scope" in finding.found
 
 
 def test_restriction_that_a_profile_exempts_from_is_no_obstacle() -> None:
