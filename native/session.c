@@ -18,7 +18,7 @@
 /* Longer leases than the kernel can count, some 292 years, end with the machine. */
 static const uint64_t longest_lease_s = 9000000000;
 
-static struct watch janitor;
+static struct watch janitor = {.descriptor = -1};
 static struct watch lease = {.descriptor = -1};
 static struct watch listener = {.descriptor = -1};
 static char *listener_path;
@@ -29,6 +29,8 @@ static int level;
 void session_end(void)
 {
     if (level == 2) {
+        /* A frozen process takes no signal: the janitor, who can thaw it, must not wait for our end. */
+        shutdown(janitor.descriptor, SHUT_RDWR);
         descendants_kill();
     }
     exit(0);
@@ -114,18 +116,26 @@ static bool is_our_own(int connection)
     return getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 && peer.uid == geteuid();
 }
 
+/* False if nobody waits. */
+static bool accept_one(void)
+{
+    int connection = accept4(listener.descriptor, NULL, NULL, SOCK_CLOEXEC);
+    if (connection == -1) {
+        return false;
+    }
+    if (is_our_own(connection)) {
+        client_open(connection, false);
+    } else {
+        close(connection);
+    }
+    return true;
+}
+
 static void connection_waits(struct watch *watch, uint32_t events)
 {
+    (void)watch;
     (void)events;
-    int connection = accept4(watch->descriptor, NULL, NULL, SOCK_CLOEXEC);
-    if (connection == -1) {
-        return;
-    }
-    if (!is_our_own(connection)) {
-        close(connection);
-        return;
-    }
-    client_open(connection, false);
+    accept_one();
 }
 
 /* A socket's name has room for 107 bytes, the path below a test's directory may be longer. */
@@ -181,9 +191,12 @@ static int listen_at(const char *path, struct watch *watch, struct failure *fail
 static void stop_listening(void)
 {
     if (listener.descriptor != -1) {
+        unlink(listener_path);
+        /* Whoever has connected by now believes to be connected. */
+        while (accept_one()) {
+        }
         watch_remove(&listener);
         close_descriptor(&listener.descriptor);
-        unlink(listener_path);
         free(listener_path);
         listener_path = NULL;
     }

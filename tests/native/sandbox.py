@@ -324,6 +324,8 @@ def start_session(
     directory.mkdir(exist_ok=True)
     lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX)
+    # Another open file of the same inode, opened before a janitor that fails can have removed it.
+    other = os.open(directory / "lock", os.O_RDWR)
     argv = janitor_argv(
         helper,
         control=theirs.fileno(),
@@ -337,8 +339,7 @@ def start_session(
     passed = [theirs.fileno(), lock] + ([owner] if owner is not None else [])
     janitor = subprocess.Popen([*prefix, *argv], pass_fds=passed, env=env or {}, stdin=subprocess.DEVNULL)
     theirs.close()
-    # Another open file of the same inode: the lock is the janitor's and init's from here on.
-    other = os.open(directory / "lock", os.O_RDWR)
+    # The lock is the janitor's and init's from here on.
     os.close(lock)
     session = Session(janitor, Connection(ours), directory, helper, lock=other)
     try:
