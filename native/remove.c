@@ -50,24 +50,24 @@ static int open_entry(int parent, const char *name, uint64_t flags)
     return open_within(parent, name, &how);
 }
 
-/* A directory that its owner may not read; root needs no permission. */
-static int open_forbidden(int parent, const char *name)
+/* A directory that its owner may not read, or not move to another one; root needs no permission. */
+static bool permit(int parent, const char *name)
 {
     int place = open_entry(parent, name, O_PATH | O_DIRECTORY);
     if (place == -1) {
-        return -1;
+        return false;
     }
     struct descriptor_path path = path_of_descriptor(place);
-    int directory = chmod(path.text, 0700) == 0 ? open_entry(parent, name, O_RDONLY | O_DIRECTORY) : -1;
+    bool permitted = chmod(path.text, 0700) == 0;
     close_descriptor(&place);
-    return directory;
+    return permitted;
 }
 
 static int open_directory(int parent, const char *name, struct stat *status)
 {
     int directory = open_entry(parent, name, O_RDONLY | O_DIRECTORY);
-    if (directory == -1 && errno == EACCES) {
-        directory = open_forbidden(parent, name);
+    if (directory == -1 && errno == EACCES && permit(parent, name)) {
+        directory = open_entry(parent, name, O_RDONLY | O_DIRECTORY);
     }
     if (directory != -1 && fstat(directory, status) == -1) {
         close_descriptor(&directory);
@@ -122,7 +122,7 @@ static bool is_directory(int directory, const struct dirent *entry)
     return fstatat(directory, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(status.st_mode);
 }
 
-static bool move_to_top(struct removal *removal, int parent, const char *name)
+static long rename_to_top(struct removal *removal, int parent, const char *name)
 {
     char place[32];
     long result;
@@ -130,6 +130,16 @@ static bool move_to_top(struct removal *removal, int parent, const char *name)
         snprintf(place, sizeof place, ".moved-%u", removal->moved++);
         result = syscall(SYS_renameat2, parent, name, removal->top, place, 1 /* RENAME_NOREPLACE */);
     } while (result == -1 && errno == EEXIST);
+    return result;
+}
+
+static bool move_to_top(struct removal *removal, int parent, const char *name)
+{
+    long result = rename_to_top(removal, parent, name);
+    if (result == -1 && errno == EACCES && permit(parent, name)) {
+        /* Its ".." changes, so it must be writable itself. */
+        result = rename_to_top(removal, parent, name);
+    }
     return result == 0 || errno == ENOENT;
 }
 
