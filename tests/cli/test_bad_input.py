@@ -138,6 +138,7 @@ def test_port_in_use(cli: CommandLine) -> None:
         refused(cli, "run", "-d", "-p", f"127.0.0.1:{port}:80", BUSYBOX, "sleep", "1", words=words)
 
 
+@pytest.mark.root
 @pytest.mark.parametrize("program", ["runc", "conmon", "slirp4netns"])
 def test_missing_program(cli: CommandLine, tmp_path: Path, program: str) -> None:
     # The programs' directories are emptied of one in a mount namespace of the command's own.

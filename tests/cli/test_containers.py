@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import json
 
-import pytest
-
 from tests.support.fixtures_cli import CommandLine
 from tests.support.fixtures_store import BUSYBOX
-
-pytestmark = pytest.mark.root
 
 
 def start(cli: CommandLine, name: str, *command: str, options: tuple[str, ...] = ()) -> str:

@@ -10,8 +10,6 @@ import pytest
 from tests.support.fixtures_cli import CommandLine
 from tests.support.fixtures_store import BUSYBOX
 
-pytestmark = pytest.mark.root
-
 RUN = ("run", "--rm", "--network", "none")
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.fixtures_store import BUSYBOX
 
-pytestmark = [pytest.mark.root, pytest.mark.usefixtures("store")]
+pytestmark = pytest.mark.usefixtures("store")
 
 HEAD = f"""
 import time

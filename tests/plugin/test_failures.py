@@ -11,7 +11,7 @@ import pytest
 from pytest_pods.engine.api import Engine
 from tests.support.fixtures_store import BUSYBOX
 
-pytestmark = [pytest.mark.root, pytest.mark.usefixtures("store")]
+pytestmark = pytest.mark.usefixtures("store")
 
 HEAD = f"""
 import pytest

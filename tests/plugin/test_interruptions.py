@@ -16,8 +16,6 @@ from pytest_pods.engine.api import Engine
 from tests.support.fixtures_store import BUSYBOX
 from tests.support.leaks import HostState, find_leaks, wait_until_clean
 
-pytestmark = [pytest.mark.root]
-
 _PATIENCE_S = 1.0
 
 SUITE = f"""

@@ -209,10 +209,10 @@ def _judge_cgroups(facts: MachineFacts) -> Finding:
             cure = "boot with cgroup v2: systemd.unified_cgroup_hierarchy=1"
             return Finding("control groups", Health.LIMITED, found, "containers cannot be paused", cure)
         return Finding("control groups", Health.GOOD, found)
-    if facts.group_parent is not None:
-        return Finding("control groups", Health.GOOD, f"{found}, delegated at {facts.group_parent}")
     if version is CgroupVersion.V2 and facts.scopes:
         return Finding("control groups", Health.GOOD, f"{found}, each session in a scope of this user's systemd")
+    if facts.group_parent is not None:
+        return Finding("control groups", Health.GOOD, f"{found}, delegated at {facts.group_parent}")
     if version is CgroupVersion.V2:
         cure = "run inside: systemd-run --user --scope -p Delegate=yes"
     else:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import signal
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,30 +67,42 @@ class SessionCgroups:
 
 
 def plan_session_cgroups(session_id: str, *, rootless: bool, scoped: bool = True) -> SessionCgroups:
-    """Where the groups of a new session go: an ordinary user's below the own group where that is delegated, else, with
-    `scoped`, in a scope of the user's systemd. Makes nothing."""
+    """Where the groups of a new session go. Makes nothing.
+
+    An ordinary user's go, with `scoped`, into a scope of the user's systemd. A group that is the user's already is the
+    second choice: there are processes in it, so that it cannot hand on memory limits, and groups below it may become
+    threaded ones, which cannot be killed as a whole.
+    """
     layout = cgroups.read_cgroup_layout()
     if layout.version is cgroups.CgroupVersion.NONE:
         return SessionCgroups(layout, None)
     if not rootless:
         return SessionCgroups(layout, cgroups.session_path(session_id))
-    parent = cgroups.find_delegated_parent(layout, Path("/proc/self/cgroup").read_text())
-    scope = None
-    if parent is None and scoped and layout.version is cgroups.CgroupVersion.V2:
-        scope = find_scope(f"{cgroups.PARENT}-{session_id}")
-        parent = scope.group if scope is not None else None
+    wants_scope = scoped and layout.version is cgroups.CgroupVersion.V2
+    scope = find_scope(f"{cgroups.PARENT}-{session_id}") if wants_scope else None
+    own = Path("/proc/self/cgroup").read_text()
+    parent = scope.group if scope is not None else cgroups.find_delegated_parent(layout, own)
     if parent is None:
         return SessionCgroups(layout, None)
     # Below the scope, since the janitor is in it and kills what is in the session's group.
     return SessionCgroups(layout, f"{parent.rstrip('/')}{cgroups.session_path(session_id)}", scope)
 
 
-def scope_is_ours(planned: SessionCgroups) -> bool:
-    """Whether systemd has made the scope where it was expected, and has given it to this user."""
+def settle_scope(planned: SessionCgroups) -> bool:
+    """Moves the sandbox's first processes into a group below their scope, so that the scope has none itself and can
+    hand its controllers on. False if systemd has not made it where it was expected, or has not given it to this user.
+    """
     if planned.scope is None or planned.layout.unified is None:
         return True
     directory = planned.layout.unified / planned.scope.group.lstrip("/")
-    return os.access(directory, os.W_OK) and os.access(directory / "cgroup.procs", os.W_OK)
+    try:
+        (directory / "sandbox").mkdir()
+        while pids := (directory / "cgroup.procs").read_text().split():
+            for pid in pids:
+                (directory / "sandbox" / "cgroup.procs").write_text(pid)
+    except OSError:
+        return False
+    return True
 
 
 def read_session_cgroups(path: str | None) -> SessionCgroups:
@@ -103,22 +118,33 @@ def remove_left_over_groups(directories: list[Path]) -> None:
                 _write(Path(place, "freezer.state"), "THAWED")
             if "cgroup.freeze" in names:
                 _write(Path(place, "cgroup.freeze"), "0")
-        if (directory / "cgroup.kill").exists():
-            _write(directory / "cgroup.kill", "1")
-        else:
+        if not _kill_whole(directory):
             _kill_members(directory)
     cgroups.remove_cgroups(directories, deadline=Deadline.after(_REMOVE_PATIENCE_S))
 
 
+def _kill_whole(directory: Path) -> bool:
+    """False on v1, before Linux 5.14, and for a threaded group."""
+    if not (directory / "cgroup.kill").exists():
+        return False
+    try:
+        _write(directory / "cgroup.kill", "1")
+    except SystemCallError as error:
+        if error.errno != errno.EOPNOTSUPP:
+            raise
+        return False
+    return True
+
+
 def _kill_members(directory: Path) -> None:
     for place, _, names in os.walk(directory):
-        if "cgroup.procs" not in names:
+        # Of a threaded group the kernel lists the threads alone; a signal to one is for its process.
+        members = "cgroup.threads" if "cgroup.threads" in names else "cgroup.procs"
+        if members not in names:
             continue
-        for pid in Path(place, "cgroup.procs").read_text().split():
-            try:
-                os.kill(int(pid), 9)
-            except ProcessLookupError:
-                continue
+        for number in Path(place, members).read_text().split():
+            with suppress(ProcessLookupError):
+                os.kill(int(number), signal.SIGKILL)
 
 
 def _write(path: Path, text: str) -> None:

@@ -32,7 +32,7 @@ from pytest_pods.engine.services.session_cgroups import (
     plan_session_cgroups,
     read_session_cgroups,
     remove_left_over_groups,
-    scope_is_ours,
+    settle_scope,
 )
 from pytest_pods.engine.state import sessions as state
 from pytest_pods.engine.state.sessions import SessionKind, SessionRecord
@@ -153,7 +153,7 @@ class Session:
             # systemd refused, and nobody was there to tidy up.
             state.discard_session(self.layout)
         else:
-            if scope_is_ours(planned):
+            if settle_scope(planned):
                 return sandbox
             sandbox.shutdown()
         return self._start_at(level, user, plan_session_cgroups(self.id, rootless=user is not None, scoped=False))
