@@ -81,10 +81,19 @@ static int set_groups(const struct message *orders, struct failure *failure)
     return count == 0 && errno == EPERM ? 0 : fail(failure, "setgroups", NULL);
 }
 
+/* To the kernel this number means "leave it as it is", which would be root. */
+static bool is_no_id(const struct field *id)
+{
+    return id != NULL && field_u32(id) == UINT32_MAX;
+}
+
 static int set_ids(const struct message *orders, struct failure *failure)
 {
     const struct field *uid = message_field(orders, TAG_UID);
     const struct field *gid = message_field(orders, TAG_GID);
+    if (is_no_id(uid) || is_no_id(gid)) {
+        return fail_with(failure, EINVAL, is_no_id(uid) ? "setresuid" : "setresgid", NULL);
+    }
     if ((uid != NULL || gid != NULL) && set_groups(orders, failure) == -1) {
         return -1;
     }
