@@ -2,6 +2,7 @@
 #include "client.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -132,8 +133,15 @@ static void serve(struct client *client, struct delivery *delivery, bool readabl
     close_all(delivery->descriptors, delivery->count);
 }
 
+/* Asked only now, because a client can hang up between what the event loop has seen and our reading. */
+static bool has_hung_up(const struct client *client)
+{
+    struct pollfd end = {.fd = client->watch.descriptor, .events = POLLRDHUP};
+    return poll(&end, 1, 0) > 0;
+}
+
 /* False at the end of the connection. */
-static bool receive_one(struct client *client, bool hung_up)
+static bool receive_one(struct client *client)
 {
     struct delivery delivery = {.packet = packet, .room = sizeof packet};
     switch (packet_receive(client->watch.descriptor, &delivery, MSG_DONTWAIT)) {
@@ -141,7 +149,7 @@ static bool receive_one(struct client *client, bool hung_up)
         return true;
     case RECEIVED_END:
         close_all(delivery.descriptors, delivery.count);
-        if (hung_up) {
+        if (has_hung_up(client)) {
             return false;
         }
         refuse(client, 0);
@@ -178,7 +186,7 @@ static void ready(struct watch *watch, uint32_t events)
             if (client->watch.descriptor == -1 || !outbox_is_empty(&client->outbox)) {
                 break;
             }
-            if (!receive_one(client, hung_up)) {
+            if (!receive_one(client)) {
                 leave(client);
             }
         }

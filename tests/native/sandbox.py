@@ -246,6 +246,9 @@ class Session:
         directory = os.open(path.parent, os.O_PATH)
         try:
             one.connect(f"/proc/self/fd/{directory}/{path.name}")
+        except BaseException:
+            one.close()
+            raise
         finally:
             os.close(directory)
         connection = Connection(one)
