@@ -26,6 +26,9 @@ from pytest_pods.engine.errors import (
     WrongStateError,
 )
 from tests.support.fixtures_store import BUSYBOX
+from tests.support.images import busybox_builder, file
+
+MANY_LAYERS = 120
 
 
 def test_run_to_the_end_gives_exit_code_and_log(engine: Engine) -> None:
@@ -193,6 +196,19 @@ def test_what_is_no_regular_file_is_not_read(engine: Engine, path: str) -> None:
         container.read(path)
     with pytest.raises(NotFoundError, match=r"reading /nowhere of container .*: No such file"):
         container.read("/nowhere")
+
+
+def test_image_of_very_many_layers_is_mounted_whole_and_in_order(tmp_path: Path) -> None:
+    """Their paths are more than mount(2) takes; on kernels before 6.8 there is nothing else."""
+    builder = busybox_builder()
+    for number in range(MANY_LAYERS):
+        builder = builder.layer({f"layers/{number}": file(f"{number}\n"), "layers/top": file(f"{number}\n")})
+    archive = builder.build().write_docker_archive(tmp_path / "image.tar", names=["localhost/many:1"])
+    with Engine.open(root=tmp_path / "store") as engine:
+        engine.load(archive)
+        container = engine.run("localhost/many:1", ["sleep", "1000"], network="none")
+        assert container.read("/layers/top") == f"{MANY_LAYERS - 1}\n".encode()
+        assert container.succeed("ls /layers | wc -l").strip() == str(MANY_LAYERS + 1)
 
 
 def test_wait_for_a_file_takes_directories_and_links_and_text(engine: Engine) -> None:
