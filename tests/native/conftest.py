@@ -87,8 +87,10 @@ class Sessions:
 
     def check(self) -> None:
         """Nothing is left but what the sessions were not told to remove, and the sanitizers have said nothing."""
-        reports = [report.read_text() for report in self.reports.iterdir()]
-        assert not reports, "\n".join(reports)
+        lines = [line for report in self.reports.iterdir() for line in report.read_text().splitlines()]
+        # Said by the search for leaks at init's end when the kernel kills init, with its janitor, before that is over.
+        said = [line for line in lines if "Unable to get registers from thread" not in line]
+        assert not said, "\n".join(said)
         wait_until(lambda: not processes_of(self.helper), "the helper's processes have ended")
 
 
