@@ -23,7 +23,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.images import ImageBuilder, busybox_image, file
-from tests.support.leaks import HostState, find_leaks, wait_until_clean
+from tests.support.leaks import HostState, find_leaks, find_session, wait_until_clean
 from tests.support.registry import Registry
 from tests.support.rootless import build_argv_as_user, ensure_user, environment_of_user
 
@@ -127,13 +127,16 @@ def test_killed_run_leaves_nothing(number: int, victim: str, rootless: bool, req
             phase = run.phase()
             began = time.monotonic()
             victims = run.find_victims(victim) or victims
+            sessions = _find_sessions(place.root, owners=victims if victim == "worker" else None)
             for pid in [chance.choice(victims)] if victim == "conmon" else victims:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             if victim in ("pytest", "pytest and janitor"):
                 run.reap()
-            left = _await_gone(place, before, victim, run, began)
+            left = _await_gone(place, before, victim, sessions, began)
             taken_ms = (time.monotonic() - began) * 1000
+            if victim in ("conmon", "worker") and not left:
+                left = _end_and_look(place, before, run)
             _report(number, victim, rootless, phase, taken_ms, left)
             assert left == [], f"{victim} killed in phase {phase}; left:\n" + "\n".join(left)
         finally:
@@ -142,7 +145,9 @@ def test_killed_run_leaves_nothing(number: int, victim: str, rootless: bool, req
         assert after["said"] == "works\n"
         assert after["damage"] == []
         assert after["faults"] == []
-        rest = wait_until_clean(lambda: find_leaks(before, place.root.parent), patience_s=PATIENCE_S)
+        rest = wait_until_clean(
+            lambda: [*find_leaks(before, place.root.parent), *_find_all(sessions, place.root)], patience_s=PATIENCE_S
+        )
         assert rest == [], "left after the next session: " + "\n".join(rest)
 
 
@@ -230,30 +235,50 @@ class BusyRun:
                 raise AssertionError(f"Ctrl-C did not end the run:\n{self._output.read_text()[-3000:]}") from None
 
 
-def _await_gone(place: Place, before: HostState, victim: str, run: BusyRun, began: float) -> list[str]:
+def _await_gone(place: Place, before: HostState, victim: str, sessions: list[str], began: float) -> list[str]:
     """What is left a second after the kill, of what has to be gone by then."""
-    if victim in ("conmon", "worker"):
-        # The run goes on; it is ended, and then nothing may be left.
-        run.let_run(0.2)
-        run.finish()
-        began = time.monotonic()
 
     def look() -> list[str]:
+        if victim == "conmon":
+            # What its container was is removed by the run, which goes on.
+            return []
+        found = _find_all(sessions, place.root)
+        if victim == "worker":
+            # The other worker, and whoever takes the place of this one, go on.
+            return found
+        found += find_leaks(before, place.root.parent)
         if victim == "pytest":
-            return find_leaks(before, place.root.parent)
-        if victim in ("conmon", "worker"):
-            return find_leaks(before, place.root.parent)
+            return found
+        # pytest itself goes on, and is ended afterwards.
+        found = [line for line in found if "pytest" not in line or not line.startswith("process")]
         if victim == "init":
-            # pytest itself goes on, and is ended afterwards.
-            return [line for line in find_leaks(before, place.root.parent) if "pytest" not in line]
+            return found
         # Plain files and empty groups wait for the next session; processes, mounts and links do not.
-        return [
-            line
-            for line in find_leaks(before, place.root.parent)
-            if not line.startswith("file ") and "pytest" not in line
-        ]
+        return [line for line in found if not line.startswith(("file ", "control group "))]
 
     return wait_until_clean(look, patience_s=max(0.0, PATIENCE_S - (time.monotonic() - began)))
+
+
+def _end_and_look(place: Place, before: HostState, run: BusyRun) -> list[str]:
+    """The run goes on for a while; it is ended, and then nothing may be left."""
+    run.let_run(0.2)
+    run.finish()
+    return wait_until_clean(lambda: find_leaks(before, place.root.parent), patience_s=PATIENCE_S)
+
+
+def _find_sessions(root: Path, *, owners: list[int] | None) -> list[str]:
+    """The IDs of the store's sessions; with `owners`, of those that belong to one of these processes."""
+    found = []
+    for document in (root / "run" / "sessions").glob("*/session.json"):
+        # One that is made, or ends, at this moment has no document.
+        with suppress(OSError, ValueError):
+            if owners is None or json.loads(document.read_text())["owner_pid"] in owners:
+                found.append(document.parent.name)
+    return found
+
+
+def _find_all(sessions: list[str], root: Path) -> list[str]:
+    return [line for session in sessions for line in find_session(session, root)]
 
 
 def _check_store(place: Place) -> dict[str, object]:

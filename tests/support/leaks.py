@@ -96,8 +96,12 @@ def _left_processes(before: HostState, directory: Path) -> Iterator[str]:
         with contextlib.suppress(OSError):
             arguments = Path(f"/proc/{pid}/cmdline").read_bytes()
             if _names(needle, arguments) or _names(needle, Path(f"/proc/{pid}/environ").read_bytes()):
-                shown = arguments.replace(b"\0", b" ").decode(errors="replace").strip()
-                yield f"process {pid}: {shown[:200]}"
+                yield _describe_process(pid, arguments)
+
+
+def _describe_process(pid: int, arguments: bytes) -> str:
+    shown = arguments.replace(b"\0", b" ").decode(errors="replace").strip()
+    return f"process {pid}: {shown[:200]}"
 
 
 def _names(directory: bytes, text: bytes) -> bool:
@@ -111,6 +115,19 @@ def find_files(directory: Path) -> Iterator[str]:
             with contextlib.suppress(OSError):
                 names = [name for name in sorted(os.listdir(place)) if not name.startswith(".")]
                 yield from (f"file {place / name}" for name in names)
+
+
+def find_session(session: str, root: Path) -> list[str]:
+    """One line for each process, control group and file of one session of the store."""
+    places = (root / "run" / "sessions" / session, root / "scratch" / session)
+    found = [f"control group {path}" for path in _session_cgroups() if session in path.name]
+    found += [f"file {path}" for path in places if path.exists()]
+    for pid in _pids():
+        with contextlib.suppress(OSError):
+            arguments = Path(f"/proc/{pid}/cmdline").read_bytes()
+            if session.encode() in arguments:
+                found.append(_describe_process(pid, arguments))
+    return found
 
 
 def _stores(directory: Path) -> Iterator[Path]:
