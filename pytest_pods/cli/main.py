@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 
 from pytest_pods.cli.options import Command, UsageError, build_help, parse_arguments
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from typing import Protocol
+    from typing import Protocol, TextIO
 
     from pytest_pods.cli.context import Context
     from pytest_pods.cli.options import Parsed
@@ -206,6 +207,7 @@ def _run(module: CommandModule, parsed: Parsed) -> int:
     from pytest_pods.cli.context import Context
 
     context = Context(root=parsed.find("--root"), session=parsed.find("--session"))
+    warnings.showwarning = _show_warning
     try:
         with context:
             return module.run(parsed, context)
@@ -219,6 +221,19 @@ def _run(module: CommandModule, parsed: Parsed) -> int:
 
             traceback.print_exc()
         return context.report(error)
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    from pytest_pods.cli.output import print_warning
+
+    print_warning(str(message))
 
 
 def _fill_standard_streams() -> None:

@@ -279,3 +279,7 @@ class CleanupError(PodsError):
         details = "\n".join(f"- {type(fault).__name__}: {fault}" for fault in faults)
         super().__init__(brief, details=rest.pop("details", details), **rest)
         self.faults = tuple(faults)
+
+
+class PodsWarning(UserWarning):
+    """Something works, but not as well as it could on this machine; says why, and what would change that."""

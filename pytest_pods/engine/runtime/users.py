@@ -6,7 +6,7 @@ and no line is looked at further than its own end.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pytest_pods.engine.errors import InvalidSpecError
@@ -31,6 +31,39 @@ class ResolvedUser:
     groups: tuple[int, ...] = ()
     home: str = "/"
     name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MappedIds:
+    """The ids that exist in a session: all of them for root, those of its user namespace for anybody else."""
+
+    uids: tuple[range, ...]
+    gids: tuple[range, ...]
+
+    @classmethod
+    def parse(cls, uid_map: str, gid_map: str) -> MappedIds:
+        """Reads /proc/PID/uid_map and gid_map, as a process of the namespace sees them."""
+        return cls(_parse_map(uid_map), _parse_map(gid_map))
+
+    def restrict(self, user: ResolvedUser, *, where: str) -> ResolvedUser:
+        """The user without supplementary groups that do not exist. Raises InvalidSpecError if itself does not."""
+        for kind, number, ranges in (("user", user.uid, self.uids), ("group", user.gid, self.gids)):
+            if not _is_in(number, ranges):
+                known = ", ".join(str(one[0]) if len(one) == 1 else f"{one[0]} to {one[-1]}" for one in ranges)
+                raise InvalidSpecError(
+                    f"{where} would run as {kind} {number}, which does not exist here: this session has {known}",
+                    hint="more ids come from /etc/subuid and /etc/subgid; pytest-pods doctor tells how",
+                )
+        return replace(user, groups=tuple(group for group in user.groups if _is_in(group, self.gids)))
+
+
+def _parse_map(text: str) -> tuple[range, ...]:
+    lines = ([int(number) for number in line.split()] for line in text.splitlines())
+    return tuple(range(inside, inside + count) for inside, _, count in lines)
+
+
+def _is_in(number: int, ranges: tuple[range, ...]) -> bool:
+    return any(number in one for one in ranges)
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ from pytest_pods.engine.runtime.bundle import (
 )
 from pytest_pods.engine.runtime.capabilities import parse_capability_mask
 from pytest_pods.engine.runtime.command_lookup import explain_failure
-from pytest_pods.engine.runtime.users import MOST_FILE_BYTES, resolve_user
+from pytest_pods.engine.runtime.users import MOST_FILE_BYTES, MappedIds, resolve_user
 from pytest_pods.engine.services.etc_files import build_etc_texts
 from pytest_pods.engine.services.root_mounts import mount_overlay
 from pytest_pods.engine.specs import BindMount, NetworkMode
@@ -60,6 +60,7 @@ class HostFacts:
 
     capabilities: frozenset[str]
     architecture: str
+    ids: MappedIds
     limits: tuple[ResourceLimit, ...]
     hosts: str
     resolv_conf: str
@@ -72,6 +73,9 @@ def read_host_facts(sandbox: Sandbox) -> HostFacts:
     return HostFacts(
         capabilities=_read_capabilities(sandbox),
         architecture=os.uname().machine,
+        ids=MappedIds.parse(
+            *(read_in_sandbox(sandbox, f"/proc/1/{name}").decode() for name in ("uid_map", "gid_map"))
+        ),
         limits=tuple(
             ResourceLimit(f"RLIMIT_{name}", *resource.getrlimit(getattr(resource, f"RLIMIT_{name}")))
             for name in ("NOFILE", "NPROC")
@@ -173,12 +177,13 @@ class Creation:
         """Writes config.json. Raises InvalidSpecError for a user that the image does not know."""
         layout, spec = self._layout, self._spec
         passwd, group = (self._read_image_file(path) for path in ("/etc/passwd", "/etc/group"))
+        user = resolve_user(spec.user or image.user, passwd=passwd, group=group, where=self._record.image)
         configuration = build_runtime_configuration(
             BundleRequest(
                 spec=spec,
                 image=image,
                 rootfs=layout.merged_dir,
-                user=resolve_user(spec.user or image.user, passwd=passwd, group=group, where=self._record.image),
+                user=self._facts.ids.restrict(user, where=f"container {self._record.name}"),
                 hostname=self._record.hostname,
                 available_capabilities=self._facts.capabilities,
                 architecture=self._facts.architecture,

@@ -109,7 +109,10 @@ class ExecService:
                 texts.append(read_in_sandbox(self._session.start(), path, root=_root(pid)))
             except SystemCallError:
                 texts.append(b"")
-        return resolve_user(user, passwd=texts[0], group=texts[1], where=f"container {record.name}")
+        where = f"container {record.name}"
+        return self._facts.ids.restrict(
+            resolve_user(user, passwd=texts[0], group=texts[1], where=where), where=f"the command in {where}"
+        )
 
     def _seccomp(self, configuration: RuntimeConfiguration) -> bytes | None:
         if configuration.linux.seccomp is None:

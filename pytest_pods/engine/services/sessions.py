@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING
 from pytest_pods.engine.errors import (
     CleanupError,
     PodsError,
+    PodsWarning,
     SandboxLostError,
     SessionNotFoundError,
     SystemCallError,
     UnsupportedHostError,
     WrongStateError,
 )
-from pytest_pods.engine.host.features import find_user_namespace
+from pytest_pods.engine.host.features import find_id_obstacle, find_user_namespace
 from pytest_pods.engine.host.pipes import Pipe
 from pytest_pods.engine.host.sandbox import Sandbox, SandboxSpec, UserNamespace
 from pytest_pods.engine.ids import new_session_id
@@ -115,6 +116,8 @@ class Session:
                     raise WrongStateError(f"session {self.id} is closed already")
                 self._sandbox = self._start()
                 self.swept = sweep_in(self)
+                if self.record.single_id:
+                    _warn_of_single_id()
             return self._sandbox
 
     def attach(self) -> Sandbox:
@@ -255,6 +258,19 @@ class Session:
             return bool(os.listdir(self.layout.containers_dir))
         except FileNotFoundError:
             return False
+
+
+def _warn_of_single_id() -> None:
+    import warnings
+
+    obstacle = find_id_obstacle()
+    why = f": {obstacle.reason}; {obstacle.cure}" if obstacle is not None else ""
+    warnings.warn(
+        "containers have a single user id, root; images whose files belong to several users do not work fully, and no"
+        f" program can change to another user{why}",
+        PodsWarning,
+        stacklevel=2,
+    )
 
 
 def open_command_line_session(store: StoreLayout) -> Session:

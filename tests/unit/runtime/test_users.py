@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_pods.engine.errors import InvalidSpecError
-from pytest_pods.engine.runtime.users import ResolvedUser, resolve_user
+from pytest_pods.engine.runtime.users import MappedIds, ResolvedUser, resolve_user
 
 PASSWD = b"""root:x:0:0:root:/root:/bin/sh
 # daemon:x:1:1::/:/bin/false
@@ -87,3 +89,32 @@ def test_garbage_gives_an_answer_or_a_named_error(passwd: bytes, group: bytes, t
     assert 0 <= user.uid < 2**31
     assert 0 <= user.gid < 2**31
     assert user.home.startswith("/")
+
+
+ROOTS = MappedIds.parse("         0          0 4294967295\n", "         0          0 4294967295\n")
+USERS = MappedIds.parse("0 1000 1\n1 100000 65536\n", "0 1000 1\n1 100000 65536\n")
+SINGLE = MappedIds.parse("0 1000 1\n", "0 1000 1\n")
+
+
+@pytest.mark.parametrize("ids", [ROOTS, USERS])
+def test_ids_that_are_mapped_are_as_asked(ids: MappedIds) -> None:
+    user = ResolvedUser(65536, 65535, (1, 10))
+    assert ids.restrict(user, where="it") == user
+
+
+@pytest.mark.parametrize(
+    ("ids", "user", "message"),
+    [
+        (USERS, ResolvedUser(65537, 0), "it would run as user 65537, which does not exist here: .* 0, 1 to 65536"),
+        (USERS, ResolvedUser(0, 70000), "it would run as group 70000"),
+        (SINGLE, ResolvedUser(1, 0), "this session has 0$"),
+    ],
+)
+def test_id_that_is_not_mapped_is_refused(ids: MappedIds, user: ResolvedUser, message: str) -> None:
+    with pytest.raises(InvalidSpecError) as caught:
+        ids.restrict(user, where="it")
+    assert re.search(message, caught.value.brief)
+
+
+def test_supplementary_group_that_is_not_mapped_is_left_out() -> None:
+    assert USERS.restrict(ResolvedUser(0, 0, (5, 99_999)), where="it").groups == (5,)
