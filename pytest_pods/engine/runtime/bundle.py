@@ -55,7 +55,7 @@ class BundleRequest:
 
     `available_capabilities` is what the sandbox may hand on, `own_limits` are the hard limits that it may not exceed,
     `architecture` is the machine's (`os.uname().machine`). `cgroup_namespace` belongs to cgroup v2. `single_id` says
-    that the user namespace has one id only.
+    that the user namespace has one id only; without `pid_namespace` the container sees the machine's processes.
     """
 
     spec: ContainerSpec
@@ -72,6 +72,7 @@ class BundleRequest:
     own_limits: tuple[ResourceLimit, ...] = ()
     rootless: bool = False
     single_id: bool = False
+    pid_namespace: bool = True
     oom_score: int | None = None
 
     @property
@@ -177,7 +178,7 @@ def _build_limits(own: Iterable[ResourceLimit]) -> tuple[ResourceLimit, ...]:
 def _build_namespaces(request: BundleRequest) -> tuple[Namespace, ...]:
     paths = request.namespaces
     namespaces = [
-        Namespace("pid"),
+        *([Namespace("pid")] if request.pid_namespace else []),
         Namespace("mount"),
         Namespace("ipc", None if paths.ipc is None else str(paths.ipc)),
         Namespace("uts", None if paths.uts is None else str(paths.uts)),
@@ -222,7 +223,7 @@ def _build_mounts(request: BundleRequest) -> tuple[Mount, ...]:
 def _standard_mounts(request: BundleRequest) -> list[Mount]:
     privileged = request.spec.privileged
     mounts = [
-        defaults.PROC,
+        defaults.PROC if request.pid_namespace else defaults.BORROWED_PROC,
         defaults.DEV,
         defaults.build_terminals_mount(with_tty_group=not request.single_id),
         defaults.SHARED_MEMORY,

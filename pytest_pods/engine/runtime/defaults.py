@@ -41,6 +41,8 @@ SHARED_MEMORY_BYTES = 64 * 1024 * 1024
 _QUIET = ("nosuid", "noexec", "nodev")
 
 PROC = Mount("/proc", "proc", "proc", _QUIET)
+BORROWED_PROC = Mount("/proc", "bind", "/proc", ("rbind", "rprivate", *_QUIET))
+"""The sandbox's /proc, for who may not mount a fresh one."""
 DEV = Mount("/dev", "tmpfs", "tmpfs", ("nosuid", "strictatime", "mode=755", "size=65536k"))
 SHARED_MEMORY = Mount("/dev/shm", "tmpfs", "shm", (*_QUIET, "mode=1777", f"size={SHARED_MEMORY_BYTES}"))
 MESSAGE_QUEUES = Mount("/dev/mqueue", "mqueue", "mqueue", _QUIET)

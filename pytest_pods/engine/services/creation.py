@@ -74,7 +74,7 @@ def read_host_facts(sandbox: Sandbox) -> HostFacts:
         capabilities=_read_capabilities(sandbox),
         architecture=os.uname().machine,
         ids=MappedIds.parse(
-            *(read_in_sandbox(sandbox, f"/proc/1/{name}").decode() for name in ("uid_map", "gid_map"))
+            *(read_in_sandbox(sandbox, f"/proc/self/{name}").decode() for name in ("uid_map", "gid_map"))
         ),
         limits=tuple(
             ResourceLimit(f"RLIMIT_{name}", *resource.getrlimit(getattr(resource, f"RLIMIT_{name}")))
@@ -89,7 +89,7 @@ def read_host_facts(sandbox: Sandbox) -> HostFacts:
 
 def _read_capabilities(sandbox: Sandbox) -> frozenset[str]:
     # init's own set is the most that it can hand on.
-    for line in read_in_sandbox(sandbox, "/proc/1/status").decode().splitlines():
+    for line in read_in_sandbox(sandbox, "/proc/self/status").decode().splitlines():
         if line.startswith("CapEff:"):
             return parse_capability_mask(int(line.split()[1], 16))
     return frozenset()
@@ -196,6 +196,7 @@ class Creation:
                 own_limits=self._facts.limits,
                 rootless=self._session.rootless,
                 single_id=self._session.record.single_id,
+                pid_namespace=self._session.pid_namespaces,
             )
         )
         layout.config_file.write_bytes(configuration.to_bytes())

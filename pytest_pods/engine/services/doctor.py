@@ -163,7 +163,7 @@ def _judge_sandbox(facts: MachineFacts, level: int) -> Finding:
             "sandbox",
             Health.LIMITED,
             f"level 2: without a PID namespace ({reason})",
-            "left-over processes are killed by their control group instead of by the kernel",
+            "containers see this machine's processes; the janitor ends what is left of a session, not the kernel",
             cure,
         )
     return Finding("sandbox", Health.MISSING, second.reason or reason, "no session can start", cure)

@@ -80,7 +80,7 @@ class ExecService:
     def _find_groups(self, pid: int) -> tuple[Path, ...]:
         sandbox = self._session.start()
         if self._own_groups is None:
-            self._own_groups = read_in_sandbox(sandbox, "/proc/1/cgroup").decode()
+            self._own_groups = read_in_sandbox(sandbox, "/proc/self/cgroup").decode()
         member = read_in_sandbox(sandbox, f"/proc/{pid}/cgroup").decode()
         return self._session.cgroups.find_exec_groups(member=member, outside=self._own_groups)
 

@@ -130,6 +130,7 @@ class Lifecycle:
 
     def _reset(self, record: ContainerRecord) -> None:
         layout = self.layout(record)
+        self._end_members(record)
         self._forget_in_runtime(record)
         for path in (layout.exit_file, layout.started_file, layout.paused_file, layout.fault_file, layout.oom_file):
             path.unlink(missing_ok=True)
@@ -194,7 +195,15 @@ class Lifecycle:
             # It ended in between: what a kill wants is reached.
             return
         if number == signals.SIGKILL:
+            self._end_members(record)
             self._await_end(record, Deadline.after(_KILL_PATIENCE_S))
+
+    def _end_members(self, record: ContainerRecord) -> None:
+        """What a PID namespace would do."""
+        if not self._session.pid_namespaces:
+            from pytest_pods.engine.services.members import end_members
+
+            end_members(self._session.start(), record, deadline=Deadline.after(_KILL_PATIENCE_S))
 
     def _kill_all(self, record: ContainerRecord, state: ContainerState) -> None:
         if state.container_pid is None:
@@ -202,6 +211,7 @@ class Lifecycle:
         with suppress(SystemCallError):
             # Its own PID namespace: the end of the first process is the end of all.
             self._session.start().signal(state.container_pid, signals.SIGKILL)
+        self._end_members(record)
         if not self._await_end(record, Deadline.after(_KILL_PATIENCE_S)):
             raise DeadlineExceededError(f"container {record.name} did not end {_KILL_PATIENCE_S:.0f} s after SIGKILL")
 
@@ -259,6 +269,7 @@ class Lifecycle:
         if pid is not None and container_state.read_exit_code(layout) is None:
             with suppress(SystemCallError):
                 self._session.start().signal(pid, signals.SIGKILL)
+        self._end_members(record)
         if monitor is not None:
             monitor.wait(_KILL_PATIENCE_S)
         else:

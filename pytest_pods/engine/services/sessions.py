@@ -204,8 +204,25 @@ class Session:
         """The way out, made at first use."""
         with self._lock:
             if self._uplink is None:
-                self._uplink = Uplink(self.start(), namespace=Path("/proc/1/ns/net"), layout=self.layout)
+                self._uplink = Uplink(self.start(), namespace=self._find_network_namespace(), layout=self.layout)
             return self._uplink
+
+    def _find_network_namespace(self) -> Path:
+        """The session's own, as a process in the host's network can open it."""
+        if self.record.level == 1:
+            return Path("/proc/1/ns/net")
+        target = self.layout.network_namespace
+        with state.setting_up_uplink(self.layout):
+            if not target.exists():
+                target.touch()
+                self.start().bind(Path("/proc/self/ns/net"), target)
+        return target
+
+    @property
+    def pid_namespaces(self) -> bool:
+        """Whether containers have process numbers of their own: not where the machine masks /proc (level 2), since the
+        kernel gives nobody a fresh /proc there."""
+        return self.record.level == 1
 
     @property
     def cgroups(self) -> SessionCgroups:

@@ -261,6 +261,11 @@ class SessionLayout:
         return self.directory / "uplink"
 
     @property
+    def network_namespace(self) -> Path:
+        """Where the session's own network namespace is bound if no process number in it tells its path."""
+        return self.directory / "netns"
+
+    @property
     def uplink_lock(self) -> Path:
         """Held while the way out is set up: several processes may work in one session."""
         return self.directory / "uplink.lock"
