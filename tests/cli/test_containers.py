@@ -6,6 +6,7 @@ import json
 
 from tests.support.fixtures_cli import CommandLine
 from tests.support.fixtures_store import BUSYBOX
+from tests.support.machine import needs_control_groups
 
 
 def start(cli: CommandLine, name: str, *command: str, options: tuple[str, ...] = ()) -> str:
@@ -18,6 +19,7 @@ def states(cli: CommandLine) -> dict[str, str]:
     return dict(line.split() for line in lines)
 
 
+@needs_control_groups
 def test_life_of_a_container_from_create_to_removal(cli: CommandLine) -> None:
     cli.ok("create", "--name", "box", "--network", "none", BUSYBOX, "sleep", "1000")
     assert states(cli) == {"box": "created"}

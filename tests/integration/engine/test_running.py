@@ -27,6 +27,7 @@ from pytest_pods.engine.errors import (
 )
 from tests.support.fixtures_store import BUSYBOX
 from tests.support.images import busybox_builder, file
+from tests.support.machine import needs_control_groups
 
 MANY_LAYERS = 120
 
@@ -275,6 +276,7 @@ def test_exec_returns_though_a_child_keeps_its_output_open(engine: Engine) -> No
     assert container.exec(["sh", "-c", "sleep 900 & echo done"], timeout=20).stdout == "done\n"
 
 
+@needs_control_groups
 def test_pause_stops_and_unpause_continues(engine: Engine) -> None:
     script = "while :; do date +%s%N > /tick; done"
     container = engine.run(BUSYBOX, ["sh", "-c", script], network="none")
