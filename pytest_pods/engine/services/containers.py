@@ -76,8 +76,12 @@ class ContainerService:
             plugged = creation.plug_in_background(plan.lease)
             try:
                 self.lifecycle.watch(record, creation.start_monitor(creation.write_configuration(image.config)))
-            finally:
-                plugged()
+            except BaseException:
+                # Its faults must not take the place of this one, least of all of Ctrl-C.
+                with suppress(Exception):
+                    plugged()
+                raise
+            plugged()
         except BaseException:
             with suppress(PodsError):
                 self.lifecycle.remove_all(record)
