@@ -31,6 +31,12 @@ class Podman:
     program: str
     directory: Path
 
+    def elsewhere(self, directory: Path) -> Podman:
+        """The same podman with an empty store."""
+        directory.mkdir()
+        shutil.copy(self.directory / "containers.conf", directory)
+        return Podman(self.program, directory)
+
     def run(self, *arguments: str) -> str:
         """`podman ARGUMENTS…`; raises RuntimeError with what it said."""
         done = subprocess.run(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-
-from pytest_pods.cli.main import main
+from pytest_pods.cli.main import run_program
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program()

@@ -11,7 +11,7 @@ from pytest_pods.cli.options import Command, UsageError, build_help, parse_argum
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from typing import Protocol, TextIO
+    from typing import NoReturn, Protocol, TextIO
 
     from pytest_pods.cli.context import Context
     from pytest_pods.cli.options import Parsed
@@ -117,6 +117,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _forget_stdout()
         return PIPE_CLOSED
+
+
+def run_program() -> NoReturn:
+    """The command: `main`, without what only a long-lived process needs. Taking Python apart at the end would take
+    longer than many a command."""
+    import gc
+
+    gc.disable()
+    code = main()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BrokenPipeError:
+        code = PIPE_CLOSED
+    os._exit(code)
 
 
 def _dispatch(words: list[str]) -> int:
