@@ -30,8 +30,8 @@ def build_cases(pods: Engine, podman: Podman, *, small: str, large: str, directo
         pull(podman, large, directory),
         session_start(directory),
         plugin_cost(directory),
-        Case("memory for each running container, without conmon", 1.0, lambda: memory_of_a_container(pods, small),
-             unit="MB", rounds=3),
+        Case("memory for each running container, without conmon", 1.0,
+             lambda: memory_of_a_container(directory / "store", small), unit="MB", rounds=3),
     ]  # fmt: skip
 
 
