@@ -46,8 +46,9 @@ USE_HOMES: Final[dict[str, tuple[str, ...]]] = {
     "os.posix_spawn": (f"{E}.host",),
     "os.execve": (f"{E}.host",),
     "os.execv": (f"{E}.host",),
-    "sys.exit": ("pytest_pods.cli", "pytest_pods.__main__"),
-    "os._exit": (f"{E}.host", f"{E}.storage.unpack.program"),
+    "sys.exit": ("pytest_pods.cli",),
+    # Programs that end here, after all that has to be done at an end: never a library's part.
+    "os._exit": ("pytest_pods.cli.main", f"{E}.host", f"{E}.storage.unpack.program"),
     "eval": (),
     "exec": (),
 }
