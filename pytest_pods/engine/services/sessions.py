@@ -213,9 +213,10 @@ class Session:
             return Path("/proc/1/ns/net")
         target = self.layout.network_namespace
         with state.setting_up_uplink(self.layout):
-            if not target.exists():
+            if not self.layout.network_namespace_bound.exists():
                 target.touch()
                 self.start().bind(Path("/proc/self/ns/net"), target)
+                self.layout.network_namespace_bound.touch()
         return target
 
     @property

@@ -266,6 +266,11 @@ class SessionLayout:
         return self.directory / "netns"
 
     @property
+    def network_namespace_bound(self) -> Path:
+        """There once `network_namespace` is bound: the file alone may be what a killed process left."""
+        return self.directory / "netns.bound"
+
+    @property
     def uplink_lock(self) -> Path:
         """Held while the way out is set up: several processes may work in one session."""
         return self.directory / "uplink.lock"
