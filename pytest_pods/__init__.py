@@ -49,7 +49,10 @@ if TYPE_CHECKING:
     from pytest_pods.engine.records import ContainerState
     from pytest_pods.engine.services.execution import ExecResult
     from pytest_pods.engine.services.images import Image
-    from pytest_pods.engine.specs import BindMount, ContainerSpec, NetworkMode, PortSpec, PullPolicy, TmpfsMount
+    from pytest_pods.engine.specs.container import ContainerSpec, PullPolicy
+    from pytest_pods.engine.specs.mounts import BindMount, TmpfsMount
+    from pytest_pods.engine.specs.networks import NetworkMode
+    from pytest_pods.engine.specs.ports import PortSpec
     from pytest_pods.engine.waiting import Readiness, Wait
     from pytest_pods.fixtures.containers import RunContainer
     from pytest_pods.fixtures.declared import container_fixture
@@ -105,19 +108,19 @@ __all__ = [
 ]
 
 _HOMES = {
-    "BindMount": "engine.specs",
+    "BindMount": "engine.specs.mounts",
     "Container": "engine.container",
-    "ContainerSpec": "engine.specs",
+    "ContainerSpec": "engine.specs.container",
     "ContainerState": "engine.records",
     "Engine": "engine.api",
     "ExecResult": "engine.services.execution",
     "Image": "engine.services.images",
-    "NetworkMode": "engine.specs",
-    "PortSpec": "engine.specs",
-    "PullPolicy": "engine.specs",
+    "NetworkMode": "engine.specs.networks",
+    "PortSpec": "engine.specs.ports",
+    "PullPolicy": "engine.specs.container",
     "Readiness": "engine.waiting",
     "RunContainer": "fixtures.containers",
-    "TmpfsMount": "engine.specs",
+    "TmpfsMount": "engine.specs.mounts",
     "Wait": "engine.waiting",
     "container_fixture": "fixtures.declared",
 }

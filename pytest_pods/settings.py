@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn
 if TYPE_CHECKING:
     import pytest
 
-    from pytest_pods.engine.specs import PullPolicy
+    from pytest_pods.engine.specs.container import PullPolicy
 
 Pull = Literal["missing", "always", "newer", "never"]
 Keep = Literal["never", "failed", "always"]
@@ -41,7 +41,7 @@ class Settings:
     @property
     def pull_policy(self) -> PullPolicy:
         """`pull` as the engine takes it."""
-        from pytest_pods.engine.specs import PullPolicy
+        from pytest_pods.engine.specs.container import PullPolicy
 
         return PullPolicy(self.pull)
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from pytest_pods.engine.container import Container
     from pytest_pods.engine.runtime.logs import LogReader
-    from pytest_pods.engine.specs import Command
+    from pytest_pods.engine.specs.values import Command
 
 __all__ = ["all_of", "any_of", "exec", "exit", "file", "http", "listening", "log", "port"]
 

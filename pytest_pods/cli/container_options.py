@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from pytest_pods.cli.options import Parsed
     from pytest_pods.engine.events import Progress
-    from pytest_pods.engine.specs import ContainerSpec
+    from pytest_pods.engine.specs.container import ContainerSpec
 
 CONTAINER_GROUPS = (
     OptionGroup(
@@ -72,7 +72,7 @@ def container_progress(parsed: Parsed) -> Progress:
 
 def build_spec(parsed: Parsed, *, remove: bool) -> ContainerSpec:
     """What is asked for. Raises UsageError, InvalidSpecError."""
-    from pytest_pods.engine.specs import build_container_spec
+    from pytest_pods.engine.specs.container import build_container_spec
 
     image, *command = parsed.operands
     options: dict[str, Any] = {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pytest_pods.engine.services.containers import ContainerService
 from pytest_pods.engine.services.sessions import Session, SweepReport, open_command_line_session, sweep
-from pytest_pods.engine.specs import Command, ContainerSpec, PullPolicy, build_container_spec
+from pytest_pods.engine.specs.container import ContainerSpec, PullPolicy, build_container_spec
 from pytest_pods.engine.state.layout import StoreLayout, build_store_layout
 from pytest_pods.engine.state.sessions import SessionRecord, live_sessions
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pytest_pods.engine.events import Progress
     from pytest_pods.engine.services.counters import Counters
     from pytest_pods.engine.services.images import Image, ImageService
+    from pytest_pods.engine.specs.values import Command
 
 DEFAULT_TIMEOUT_S = 60.0
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from pytest_pods.engine.deadline import Deadline
 from pytest_pods.engine.errors import CommandError, NotFoundError, NotReadyError
 from pytest_pods.engine.services.execution import ExecRequest, ExecResult
-from pytest_pods.engine.specs import Command, ContainerSpec
+from pytest_pods.engine.specs.values import Command
 
 if TYPE_CHECKING:
     import socket
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pytest_pods.engine.services.attachment import Attachment
     from pytest_pods.engine.services.containers import ContainerService
     from pytest_pods.engine.services.lifecycle import ExitDescriptor
+    from pytest_pods.engine.specs.container import ContainerSpec
     from pytest_pods.engine.waiting import Wait
 
 Condition: TypeAlias = Command | Callable[[], object]

@@ -9,7 +9,10 @@ from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from pytest_pods.engine.errors import InvalidDocumentError
-from pytest_pods.engine.specs import BindMount, ContainerSpec, NetworkMode, PortSpec, PullPolicy, TmpfsMount
+from pytest_pods.engine.specs.container import ContainerSpec, PullPolicy
+from pytest_pods.engine.specs.mounts import BindMount, TmpfsMount
+from pytest_pods.engine.specs.networks import NetworkMode
+from pytest_pods.engine.specs.ports import PortSpec
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_pods.engine.errors import InvalidInputError, InvalidMarkerError
-from pytest_pods.engine.specs import build_container_spec
+from pytest_pods.engine.specs.container import build_container_spec
 from pytest_pods.markers.definitions import CONTAINER, find_mark
 
 if TYPE_CHECKING:
     import pytest
 
-    from pytest_pods.engine.specs import ContainerSpec
+    from pytest_pods.engine.specs.container import ContainerSpec
 
 
 def parse_container_mark(mark: pytest.Mark) -> ContainerSpec:

@@ -28,7 +28,7 @@ COMMAND = Command(
 def run(parsed: Parsed, context: Context) -> int:
     from pytest_pods.cli.output import print_line
     from pytest_pods.cli.progress import choose_progress
-    from pytest_pods.engine.specs import PullPolicy
+    from pytest_pods.engine.specs.container import PullPolicy
 
     engine = context.open_for_images(progress=choose_progress(quiet=parsed.flag("--quiet")))
     policy = PullPolicy(parsed.find("--policy") or "always")

@@ -11,7 +11,7 @@ from pytest_pods.engine.errors import NetworkError, PortInUseError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_pods.engine.specs import PortSpec
+    from pytest_pods.engine.specs.ports import PortSpec
 
 _BACKLOG = 512
 

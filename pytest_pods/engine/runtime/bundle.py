@@ -21,7 +21,7 @@ from pytest_pods.engine.oci.runtime_spec import (
 from pytest_pods.engine.runtime import defaults
 from pytest_pods.engine.runtime.capabilities import build_capability_sets, merge_capabilities
 from pytest_pods.engine.runtime.seccomp import build_seccomp_document
-from pytest_pods.engine.specs import BindMount, ContainerSpec, MountSpec, TmpfsMount
+from pytest_pods.engine.specs.mounts import BindMount, MountSpec, TmpfsMount
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from pytest_pods.engine.oci.image_config import ImageConfig
     from pytest_pods.engine.runtime.users import ResolvedUser
+    from pytest_pods.engine.specs.container import ContainerSpec
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from pytest_pods.engine.specs import BindMount, MountSpec, NetworkMode, TmpfsMount
+from pytest_pods.engine.specs.mounts import BindMount, MountSpec, TmpfsMount
+from pytest_pods.engine.specs.networks import NetworkMode
 
 if TYPE_CHECKING:
     from pytest_pods.engine.oci.runtime_spec import RuntimeConfiguration
     from pytest_pods.engine.records import ContainerRecord, ContainerState
-    from pytest_pods.engine.specs import ContainerSpec
+    from pytest_pods.engine.specs.container import ContainerSpec
     from pytest_pods.engine.state.layout import ContainerLayout
 
 _NEVER = "0001-01-01T00:00:00Z"

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pytest_pods.engine.services.execution import ExecRequest, ExecResult
     from pytest_pods.engine.services.images import ImageService
     from pytest_pods.engine.services.sessions import Session
-    from pytest_pods.engine.specs import ContainerSpec, PullPolicy
+    from pytest_pods.engine.specs.container import ContainerSpec, PullPolicy
     from pytest_pods.engine.waiting import Wait
 
 

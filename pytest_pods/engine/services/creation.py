@@ -37,7 +37,8 @@ from pytest_pods.engine.runtime.command_lookup import explain_failure
 from pytest_pods.engine.runtime.users import MOST_FILE_BYTES, MappedIds, resolve_user
 from pytest_pods.engine.services.etc_files import build_etc_texts
 from pytest_pods.engine.services.root_mounts import mount_overlay
-from pytest_pods.engine.specs import BindMount, NetworkMode
+from pytest_pods.engine.specs.mounts import BindMount
+from pytest_pods.engine.specs.networks import NetworkMode
 from pytest_pods.engine.storage.overlay import build_overlay_plan
 
 if TYPE_CHECKING:

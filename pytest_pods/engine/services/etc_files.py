@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pytest_pods.engine.network.uplink import GATEWAY, NAME_SERVER
-from pytest_pods.engine.specs import NetworkMode
+from pytest_pods.engine.specs.networks import NetworkMode
 
 HOST_NAMES = ("host.containers.internal", "host.docker.internal")
 """Names under which a container reaches services of the host's loopback."""

@@ -15,7 +15,7 @@ from pytest_pods.engine.oci.runtime_configuration_reading import parse_runtime_c
 from pytest_pods.engine.runtime import enter, exec_process, runc
 from pytest_pods.engine.runtime.users import ResolvedUser, resolve_user
 from pytest_pods.engine.services.creation import HostFacts, read_in_sandbox
-from pytest_pods.engine.specs import NetworkMode
+from pytest_pods.engine.specs.networks import NetworkMode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -19,7 +19,7 @@ from pytest_pods.engine.oci.platforms import parse_platform, platform_suits
 from pytest_pods.engine.oci.reference import Reference
 from pytest_pods.engine.services.image import Image
 from pytest_pods.engine.services.image_users import find_image_users
-from pytest_pods.engine.specs import PullPolicy
+from pytest_pods.engine.specs.container import PullPolicy
 from pytest_pods.engine.state import locks
 from pytest_pods.engine.state.store import ensure_store
 from pytest_pods.engine.storage.blobs import BlobStore

@@ -15,7 +15,7 @@ from pytest_pods.engine.host.pipes import read_regular_file
 from pytest_pods.engine.network.sockets import parse_listening_ports
 from pytest_pods.engine.services import container_state
 from pytest_pods.engine.services.creation import read_in_sandbox
-from pytest_pods.engine.specs import NetworkMode
+from pytest_pods.engine.specs.networks import NetworkMode
 
 if TYPE_CHECKING:
     from pytest_pods.engine.host.terminals import Terminal

@@ -27,7 +27,8 @@ from pytest_pods.engine.host.sandbox import Forward
 from pytest_pods.engine.runtime import runc
 from pytest_pods.engine.services import container_state, planning
 from pytest_pods.engine.services.sessions import collect_faults, remove_trees
-from pytest_pods.engine.specs import NetworkMode, parse_signal
+from pytest_pods.engine.specs.networks import NetworkMode
+from pytest_pods.engine.specs.values import parse_signal
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,7 +19,8 @@ from pytest_pods.engine.network.ports import bind_ports
 from pytest_pods.engine.network.uplink import MOST_LEASES, Lease
 from pytest_pods.engine.records import ContainerRecord, PublishedPort
 from pytest_pods.engine.runtime.bundle import build_command
-from pytest_pods.engine.specs import ContainerSpec, NetworkMode, PortSpec, parse_port
+from pytest_pods.engine.specs.networks import NetworkMode
+from pytest_pods.engine.specs.ports import PortSpec, parse_port
 
 if TYPE_CHECKING:
     import socket
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from pytest_pods.engine.oci.image_config import ImageConfig
     from pytest_pods.engine.services.images import Image
     from pytest_pods.engine.services.sessions import Session
+    from pytest_pods.engine.specs.container import ContainerSpec
     from pytest_pods.engine.state.layout import SessionLayout
 
 

@@ -28,7 +28,7 @@ from pytest_pods.engine.oci.image_config import ImageConfig
 from pytest_pods.engine.oci.manifest import Manifest, layer_compression, parse_manifest
 from pytest_pods.engine.oci.platforms import get_for_platform, host_platform, platform_suits
 from pytest_pods.engine.services.parallel import run_together
-from pytest_pods.engine.specs import PullPolicy
+from pytest_pods.engine.specs.container import PullPolicy
 from pytest_pods.engine.state import locks
 from pytest_pods.engine.storage.blobs import BlobStore
 from pytest_pods.engine.storage.images import ImageRecord, ImageStore

@@ -27,7 +27,7 @@ from pytest_pods.engine.oci.reference import Reference
 from pytest_pods.engine.registry.client import RegistryClient
 from pytest_pods.engine.registry.retrying import RetryPolicy
 from pytest_pods.engine.services.pulling import ImagePuller, PulledImage
-from pytest_pods.engine.specs import PullPolicy
+from pytest_pods.engine.specs.container import PullPolicy
 from pytest_pods.engine.state.layout import StoreLayout
 from pytest_pods.engine.state.store import ensure_store
 from pytest_pods.engine.storage.images import ImageStore

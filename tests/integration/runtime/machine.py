@@ -24,7 +24,7 @@ from pytest_pods.engine.runtime.bundle import BundleRequest, build_runtime_confi
 from pytest_pods.engine.runtime.capabilities import parse_capability_mask
 from pytest_pods.engine.runtime.logs import read_lines
 from pytest_pods.engine.runtime.users import resolve_user
-from pytest_pods.engine.specs import ContainerSpec, build_container_spec
+from pytest_pods.engine.specs.container import ContainerSpec, build_container_spec
 
 _APPLETS = ("sh", "true", "cat", "id", "sleep", "echo", "ls", "grep", "env", "mount", "touch", "head", "mkdir")
 _PATIENCE_S = 20.0

@@ -16,7 +16,7 @@ from pytest_pods.engine.runtime import cgroups, runc
 from pytest_pods.engine.runtime.bundle import NamespacePaths
 from pytest_pods.engine.runtime.capabilities import DEFAULT_CAPABILITIES, build_capability_mask
 from pytest_pods.engine.runtime.logs import read_lines
-from pytest_pods.engine.specs import BindMount, TmpfsMount
+from pytest_pods.engine.specs.mounts import BindMount, TmpfsMount
 from tests.integration.runtime.machine import Machine, status_fields
 
 pytestmark = pytest.mark.root

@@ -10,7 +10,7 @@ import pytest
 from pytest_pods.engine.errors import CommandNotExecutableError, CommandNotFoundError, OCIRuntimeError
 from pytest_pods.engine.runtime import runc
 from pytest_pods.engine.runtime.command_lookup import exit_status, explain_failure
-from pytest_pods.engine.specs import BindMount
+from pytest_pods.engine.specs.mounts import BindMount
 from tests.integration.runtime.machine import Container, Machine
 
 pytestmark = pytest.mark.root

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pytest_pods.engine.runtime.bundle import NamespacePaths
-from pytest_pods.engine.specs import ContainerSpec, build_container_spec
+from pytest_pods.engine.specs.container import ContainerSpec, build_container_spec
 from tests.integration.runtime.machine import Machine, status_fields
 
 pytestmark = pytest.mark.root

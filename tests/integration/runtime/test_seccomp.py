@@ -12,7 +12,7 @@ import pytest
 from pytest_pods.engine.runtime.capabilities import DEFAULT_CAPABILITIES
 from pytest_pods.engine.runtime.seccomp import build_seccomp_document
 from pytest_pods.engine.runtime.seccomp_filter import compile_filter
-from pytest_pods.engine.specs import BindMount
+from pytest_pods.engine.specs.mounts import BindMount
 from tests.integration.runtime.machine import Machine
 
 pytestmark = pytest.mark.root

@@ -20,7 +20,7 @@ from pytest_pods.engine.oci.reference import Reference
 from pytest_pods.engine.records import ContainerRecord
 from pytest_pods.engine.services.image import Image
 from pytest_pods.engine.services.images import ImageService
-from pytest_pods.engine.specs import ContainerSpec, PullPolicy
+from pytest_pods.engine.specs.container import ContainerSpec, PullPolicy
 from pytest_pods.engine.state.sessions import SessionKind, SessionRecord, create_session
 from tests.support.images import BuiltImage, ImageBuilder
 from tests.support.registry import Registry

@@ -11,7 +11,10 @@ from pytest_pods.cli.commands.run import COMMAND
 from pytest_pods.cli.container_options import absolute_volume, build_spec, read_environment
 from pytest_pods.cli.options import UsageError, parse_arguments
 from pytest_pods.engine.errors import InvalidInputError
-from pytest_pods.engine.specs import BindMount, ContainerSpec, NetworkMode, PortSpec, PullPolicy, TmpfsMount
+from pytest_pods.engine.specs.container import ContainerSpec, PullPolicy
+from pytest_pods.engine.specs.mounts import BindMount, TmpfsMount
+from pytest_pods.engine.specs.networks import NetworkMode
+from pytest_pods.engine.specs.ports import PortSpec
 
 
 def spec_of(*words: str) -> ContainerSpec:

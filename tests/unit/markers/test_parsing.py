@@ -6,7 +6,7 @@ import pytest
 
 from pytest_pods import waits
 from pytest_pods.engine.errors import InvalidMarkerError
-from pytest_pods.engine.specs import PortSpec
+from pytest_pods.engine.specs.ports import PortSpec
 from pytest_pods.markers.parsing import parse_container_mark
 
 

@@ -21,7 +21,8 @@ from pytest_pods.engine.runtime.bundle import (
 )
 from pytest_pods.engine.runtime.capabilities import DEFAULT_CAPABILITIES, NUMBERS
 from pytest_pods.engine.runtime.users import ResolvedUser
-from pytest_pods.engine.specs import BindMount, ContainerSpec, TmpfsMount, build_container_spec
+from pytest_pods.engine.specs.container import ContainerSpec, build_container_spec
+from pytest_pods.engine.specs.mounts import BindMount, TmpfsMount
 
 GOLDEN = Path(__file__).with_name("default_config.json")
 IMAGE = ImageConfig(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pytest_pods.engine.records import ContainerRecord, ContainerState, PublishedPort
 from pytest_pods.engine.runtime.inspection import build_inspection
-from pytest_pods.engine.specs import build_container_spec
+from pytest_pods.engine.specs.container import build_container_spec
 from pytest_pods.engine.state.layout import ContainerLayout
 
 LAYOUT = ContainerLayout("c" * 64, Path("/run/s/c"), Path("/store/s/c"))

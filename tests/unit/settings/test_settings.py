@@ -9,7 +9,7 @@ import pytest
 
 from pytest_pods import settings
 from pytest_pods.engine.errors import InvalidSettingError
-from pytest_pods.engine.specs import PullPolicy
+from pytest_pods.engine.specs.container import PullPolicy
 from pytest_pods.settings import Settings, load_settings
 
 

@@ -1,0 +1,163 @@
+"""What is asked of one container, which markers, command line and API share.
+
+Names that need an image or a host to be understood stay text.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any
+
+from pytest_pods.engine.errors import InvalidSpecError
+from pytest_pods.engine.specs import values
+from pytest_pods.engine.specs.mounts import (
+    MountSpec,
+    parse_mounts,
+    parse_tmpfs_mounts,
+    parse_volumes,
+    refuse_same_target,
+)
+from pytest_pods.engine.specs.networks import NetworkMode, parse_network
+from pytest_pods.engine.specs.ports import PortSpec, parse_ports
+
+if TYPE_CHECKING:
+    from pytest_pods.engine.waiting import Wait
+
+
+class PullPolicy(enum.Enum):
+    """When to ask the registry: only if the image is not here, at every use, if it has a newer one, or never."""
+
+    MISSING = "missing"
+    ALWAYS = "always"
+    NEWER = "newer"
+    NEVER = "never"
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerSpec:
+    """Everything that is asked of one container; None means: as the image says, or as the engine decides.
+
+    Times are seconds. `stop_timeout` is the grace between the stop signal and the kill.
+    """
+
+    image: str
+    command: tuple[str, ...] | None = None
+    entrypoint: tuple[str, ...] | None = None
+    name: str | None = None
+    hostname: str | None = None
+    user: str | None = None
+    workdir: str | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    ports: tuple[PortSpec, ...] = ()
+    publish_all: bool = False
+    mounts: tuple[MountSpec, ...] = ()
+    network: NetworkMode = NetworkMode.PRIVATE
+    cap_add: tuple[str, ...] = ()
+    cap_drop: tuple[str, ...] = ()
+    privileged: bool = False
+    read_only: bool = False
+    seccomp: bool = True
+    no_new_privileges: bool = False
+    interactive: bool = False
+    tty: bool = False
+    stop_signal: str | None = None
+    stop_timeout: float = 0.0
+    platform: str | None = None
+    pull: PullPolicy | None = None
+    remove: bool = False
+    wait: Wait | None = None
+    timeout: float | None = None
+
+    def with_changes(self, **changes: Any) -> ContainerSpec:
+        """A copy with fields replaced; used by command-line overrides."""
+        return replace(self, **changes)
+
+
+CONTAINER_OPTIONS: frozenset[str] = frozenset(f.name for f in fields(ContainerSpec)) - {"image"} | {"tmpfs", "volumes"}
+
+
+def build_container_spec(image: object, command: object = None, /, **options: Any) -> ContainerSpec:
+    """Builds a spec from what people write in marks and calls; raises InvalidSpecError that names the argument.
+
+    `ports`: numbers, "HOST:CONTAINER[/PROTOCOL]" texts or PortSpec; `env`: mapping or "NAME=VALUE" texts; `volumes`:
+    "SOURCE:TARGET[:ro]" texts or a mapping target → source; `tmpfs`: targets, "TARGET:size=64m" texts, or a mapping
+    target → size; `command` and `entrypoint`: a list, or a text split as a shell does.
+    """
+    unknown = sorted(set(options) - CONTAINER_OPTIONS)
+    if unknown:
+        raise InvalidSpecError(
+            f"unknown argument {unknown[0]!r} of a container", hint=values.did_you_mean(unknown[0], CONTAINER_OPTIONS)
+        )
+    if not isinstance(image, str) or not image:
+        raise InvalidSpecError(f"image has to be a reference such as 'redis:7', not {image!r}")
+    if "command" in options:
+        command = options.pop("command")
+    mounts = (
+        *parse_mounts(options.pop("mounts", ())),
+        *parse_volumes(options.pop("volumes", ())),
+        *parse_tmpfs_mounts(options.pop("tmpfs", ())),
+    )
+    given: dict[str, Any] = {"mounts": mounts}
+    for name, value in options.items():
+        given[name] = _PARSERS[name](name, value) if value is not None or name in _REQUIRED else None
+    if command is not None:
+        given["command"] = values.parse_command("command", command)
+    refuse_same_target(mounts)
+    spec = ContainerSpec(image=image, **given)
+    if spec.network is NetworkMode.HOST and spec.ports:
+        raise InvalidSpecError(
+            "ports cannot be published with network='host'", hint="the service is on the host's ports already"
+        )
+    return spec
+
+
+def _parse_policy(name: str, value: object) -> PullPolicy:
+    if isinstance(value, PullPolicy):
+        return value
+    try:
+        return PullPolicy(value)
+    except ValueError:
+        raise InvalidSpecError(f"unknown pull policy {value!r}", hint="it is missing, always, newer or never") from None
+
+
+def _parse_wait(name: str, value: object) -> object:
+    if not callable(value) and not hasattr(value, "check"):
+        raise InvalidSpecError(f"{name} has to be a wait such as waits.port(6379), or a callable, not {value!r}")
+    return value
+
+
+_REQUIRED = frozenset(
+    {"ports", "env", "labels", "network", "cap_add", "cap_drop", "stop_timeout", "interactive", "tty"}
+)
+
+
+_PARSERS: dict[str, Any] = {
+    "entrypoint": values.parse_command,
+    "name": values.parse_name,
+    "hostname": values.parse_hostname,
+    "user": values.parse_text,
+    "workdir": values.parse_absolute,
+    "env": values.parse_environment,
+    "labels": values.parse_environment,
+    "ports": parse_ports,
+    "network": parse_network,
+    "cap_add": values.parse_capabilities,
+    "cap_drop": values.parse_capabilities,
+    "publish_all": values.parse_flag,
+    "privileged": values.parse_flag,
+    "read_only": values.parse_flag,
+    "seccomp": values.parse_flag,
+    "no_new_privileges": values.parse_flag,
+    "interactive": values.parse_flag,
+    "tty": values.parse_flag,
+    "stop_signal": values.parse_signal_name,
+    "stop_timeout": values.parse_seconds,
+    "platform": values.parse_text,
+    "pull": _parse_policy,
+    "remove": values.parse_flag,
+    "wait": _parse_wait,
+    "timeout": values.parse_seconds,
+}

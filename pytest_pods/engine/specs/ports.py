@@ -1,0 +1,69 @@
+"""Published ports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from pytest_pods.engine.errors import InvalidSpecError
+
+
+@dataclass(frozen=True, slots=True)
+class PortSpec:
+    """A published port; host port 0 asks for a free one."""
+
+    container_port: int
+    host_port: int = 0
+    host_ip: str = "127.0.0.1"
+    protocol: Literal["tcp", "udp"] = "tcp"
+
+
+def parse_port(value: object) -> PortSpec:
+    """Reads 6379, "6379", "8080:80", "127.0.0.1:8080:80", "[::1]:8080:80", any with "/tcp" or "/udp"."""
+    if isinstance(value, PortSpec):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str):
+        raise InvalidSpecError(f"invalid port {value!r}", hint="write 6379, '8080:80' or '127.0.0.1:8080:80/tcp'")
+    mapping, _, protocol = value.partition("/")
+    if protocol not in ("", "tcp", "udp"):
+        raise InvalidSpecError(f"port {value!r}: protocol {protocol!r} cannot be published", hint="tcp and udp can")
+    host_ip = "127.0.0.1"
+    if mapping.startswith("["):
+        host_ip, closed, mapping = mapping[1:].partition("]:")
+        if not closed:
+            raise InvalidSpecError(f"invalid port {value!r}", hint="an IPv6 address is written as in '[::1]:8080:80'")
+    elif mapping.count(":") == 2:
+        host_ip, _, mapping = mapping.partition(":")
+    host, separator, container = mapping.rpartition(":")
+    return PortSpec(
+        container_port=_parse_port_number(container, value, lowest=1),
+        host_port=_parse_port_number(host, value, lowest=0) if separator and host else 0,
+        host_ip=_parse_ip(host_ip, value),
+        protocol="udp" if protocol == "udp" else "tcp",
+    )
+
+
+def _parse_port_number(text: str, whole: object, *, lowest: int) -> int:
+    if not text.isascii() or not text.isdigit() or not lowest <= int(text) <= 65535:
+        raise InvalidSpecError(f"invalid port {whole!r}", hint=f"ports are numbers from {lowest} to 65535")
+    return int(text)
+
+
+def _parse_ip(text: str, whole: object) -> str:
+    import socket
+
+    family = socket.AF_INET6 if ":" in text else socket.AF_INET
+    try:
+        socket.inet_pton(family, text)
+    except OSError as error:
+        raise InvalidSpecError(f"port {whole!r}: {text!r} is not an IP address") from error
+    return text
+
+
+def parse_ports(name: str, value: object) -> tuple[PortSpec, ...]:
+    if isinstance(value, int | str) or not isinstance(value, Iterable):
+        raise InvalidSpecError(f"{name} has to be a list, not {value!r}", hint=f"write {name}=[{value!r}]")
+    return tuple(parse_port(item) for item in value)
