@@ -89,6 +89,10 @@ class ContainerNotFoundError(NotFoundError):
     """No such container in the sessions that were searched."""
 
 
+class NetworkNotFoundError(NotFoundError):
+    """No such network in the session, or the container is not on it."""
+
+
 class SessionNotFoundError(NotFoundError):
     """No such live session."""
 
@@ -111,6 +115,14 @@ class WrongStateError(ConflictError):
 
 class PortInUseError(ConflictError):
     """The host port is bound already."""
+
+
+class SubnetInUseError(ConflictError):
+    """A network that there is, or the host, has addresses of the subnet."""
+
+
+class AddressInUseError(ConflictError):
+    """Another container of the network has the address."""
 
 
 class HostError(PodsError):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from pytest_pods.engine.errors import InvalidDocumentError
 from pytest_pods.engine.specs.container import ContainerSpec, PullPolicy
 from pytest_pods.engine.specs.mounts import BindMount, TmpfsMount
-from pytest_pods.engine.specs.networks import NetworkMode
+from pytest_pods.engine.specs.networks import Attachment, NetworkMode
 from pytest_pods.engine.specs.ports import PortSpec
 
 if TYPE_CHECKING:
@@ -102,8 +102,8 @@ def _spec_document(spec: ContainerSpec) -> dict[str, Any]:
             value = value.value
         elif field.name == "mounts":
             value = [{"kind": type(mount).__name__, **asdict(mount)} for mount in value]
-        elif field.name == "ports":
-            value = [asdict(port) for port in value]
+        elif field.name in ("ports", "networks"):
+            value = [asdict(one) for one in value]
         elif isinstance(value, Mapping):
             value = dict(value)
         document[field.name] = value
@@ -117,8 +117,15 @@ def _parse_spec(document: dict[str, Any]) -> ContainerSpec:
     values["network"] = NetworkMode(document["network"])
     values["pull"] = PullPolicy(document["pull"]) if document["pull"] else None
     values["ports"] = tuple(PortSpec(**port) for port in document["ports"])
+    values["networks"] = tuple(_parse_attachment(one) for one in document["networks"])
     values["mounts"] = tuple(_parse_mount(dict(mount)) for mount in document["mounts"])
     return ContainerSpec(**values)
+
+
+def _parse_attachment(document: dict[str, Any]) -> Attachment:
+    return Attachment(
+        **{**document, "aliases": tuple(document["aliases"]), "addresses": tuple(document["addresses"])}
+    )
 
 
 def _parse_mount(document: dict[str, Any]) -> BindMount | TmpfsMount:

@@ -20,6 +20,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
         "pytest_pods.engine.events",
         "pytest_pods.engine.specs",
         "pytest_pods.engine.records",
+        "pytest_pods.engine.network_records",
         "pytest_pods.engine.waiting",
         "pytest_pods.engine.oci",
     ),

@@ -19,7 +19,16 @@ from pytest_pods.engine.specs.mounts import (
     parse_volumes,
     refuse_same_target,
 )
-from pytest_pods.engine.specs.networks import NetworkMode, parse_network
+from pytest_pods.engine.specs.networks import (
+    Attachment,
+    NetworkMode,
+    parse_added_hosts,
+    parse_addresses,
+    parse_aliases,
+    parse_network,
+    parse_networks,
+    parse_texts,
+)
 from pytest_pods.engine.specs.ports import PortSpec, parse_ports
 
 if TYPE_CHECKING:
@@ -55,6 +64,12 @@ class ContainerSpec:
     publish_all: bool = False
     mounts: tuple[MountSpec, ...] = ()
     network: NetworkMode = NetworkMode.PRIVATE
+    networks: tuple[Attachment, ...] = ()
+    aliases: tuple[str, ...] = ()
+    dns: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    dns_options: tuple[str, ...] = ()
+    add_hosts: Mapping[str, str] = field(default_factory=dict)
     cap_add: tuple[str, ...] = ()
     cap_drop: tuple[str, ...] = ()
     privileged: bool = False
@@ -84,7 +99,8 @@ def build_container_spec(image: object, command: object = None, /, **options: An
 
     `ports`: numbers, "HOST:CONTAINER[/PROTOCOL]" texts or PortSpec; `env`: mapping or "NAME=VALUE" texts; `volumes`:
     "SOURCE:TARGET[:ro]" texts or a mapping target → source; `tmpfs`: targets, "TARGET:size=64m" texts, or a mapping
-    target → size; `command` and `entrypoint`: a list, or a text split as a shell does.
+    target → size; `command` and `entrypoint`: a list, or a text split as a shell does; `network`: "private", "none",
+    "host" or one network; `networks`: a list of networks, or a mapping network → `aliases`, `ip`, `mac`, `interface`.
     """
     unknown = sorted(set(options) - CONTAINER_OPTIONS)
     if unknown:
@@ -100,18 +116,32 @@ def build_container_spec(image: object, command: object = None, /, **options: An
         *parse_volumes(options.pop("volumes", ())),
         *parse_tmpfs_mounts(options.pop("tmpfs", ())),
     )
-    given: dict[str, Any] = {"mounts": mounts}
+    given: dict[str, Any] = {"mounts": mounts, **_take_networks(options)}
     for name, value in options.items():
         given[name] = _PARSERS[name](name, value) if value is not None or name in _REQUIRED else None
     if command is not None:
         given["command"] = values.parse_command("command", command)
     refuse_same_target(mounts)
     spec = ContainerSpec(image=image, **given)
+    _refuse_contradictions(spec)
+    return spec
+
+
+def _take_networks(options: dict[str, Any]) -> dict[str, Any]:
+    mode, networks = parse_network("network", options.pop("network", NetworkMode.PRIVATE))
+    named = parse_networks("networks", options.pop("networks", ()))
+    if named and (networks or mode is not NetworkMode.PRIVATE):
+        raise InvalidSpecError("network and networks were both given", hint="name all of them in networks")
+    return {"network": NetworkMode.NAMED, "networks": named} if named else {"network": mode, "networks": networks}
+
+
+def _refuse_contradictions(spec: ContainerSpec) -> None:
     if spec.network is NetworkMode.HOST and spec.ports:
         raise InvalidSpecError(
             "ports cannot be published with network='host'", hint="the service is on the host's ports already"
         )
-    return spec
+    if spec.aliases and spec.network is not NetworkMode.NAMED:
+        raise InvalidSpecError("aliases need a network with names", hint="write networks=['default'], say")
 
 
 def _parse_policy(name: str, value: object) -> PullPolicy:
@@ -130,7 +160,7 @@ def _parse_wait(name: str, value: object) -> object:
 
 
 _REQUIRED = frozenset(
-    {"ports", "env", "labels", "network", "cap_add", "cap_drop", "stop_timeout", "interactive", "tty"}
+    "ports env labels aliases dns dns_search dns_options add_hosts cap_add cap_drop stop_timeout interactive tty".split()
 )
 
 
@@ -143,7 +173,11 @@ _PARSERS: dict[str, Any] = {
     "env": values.parse_environment,
     "labels": values.parse_environment,
     "ports": parse_ports,
-    "network": parse_network,
+    "aliases": parse_aliases,
+    "dns": parse_addresses,
+    "dns_search": parse_aliases,
+    "dns_options": parse_texts,
+    "add_hosts": parse_added_hosts,
     "cap_add": values.parse_capabilities,
     "cap_drop": values.parse_capabilities,
     "publish_all": values.parse_flag,

@@ -155,6 +155,11 @@ class ContainerLayout:
         return self.directory / "fault"
 
     @property
+    def interfaces_file(self) -> Path:
+        """The named networks that it is on, and as what."""
+        return self.directory / "interfaces.json"
+
+    @property
     def client_lock_file(self) -> Path:
         """Held by a command line that has the container in the foreground and will remove it itself."""
         return self.directory / "client"
@@ -212,6 +217,47 @@ class ContainerLayout:
     def volumes_dir(self) -> Path:
         """Anonymous volumes, which go with the container."""
         return self.scratch_dir / "volumes"
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkLayout:
+    """A network as it lives in one session: who has which address and name, and what netavark has set up."""
+
+    directory: Path
+
+    @property
+    def record_file(self) -> Path:
+        return self.directory / "record.json"
+
+    @property
+    def lock_file(self) -> Path:
+        """Held while addresses are taken, and while the network is set up or torn down."""
+        return self.directory / "lock"
+
+    @property
+    def leases_dir(self) -> Path:
+        """One file an address, with the ID of who has it."""
+        return self.directory / "leases"
+
+    @property
+    def last_lease_file(self) -> Path:
+        """The address that was given last: the next ones follow it, so that none comes back soon."""
+        return self.directory / "last-lease"
+
+    @property
+    def names_file(self) -> Path:
+        """Who is called what at which addresses; aardvark-dns is told."""
+        return self.directory / "names"
+
+    @property
+    def anchor_dir(self) -> Path:
+        """The network namespace for which netavark has set the network up."""
+        return self.directory / "anchor"
+
+    @property
+    def up_file(self) -> Path:
+        """There once the network is set up; without it, what is found is half made."""
+        return self.directory / "up"
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +330,43 @@ class SessionLayout:
     def leases_dir(self) -> Path:
         """One empty file for each place on the way out that is taken."""
         return self.directory / "leases"
+
+    @property
+    def network_definitions_dir(self) -> Path:
+        """Networks of a session that is not the command line's, one document each."""
+        return self.directory / "networks"
+
+    @property
+    def live_networks_dir(self) -> Path:
+        return self.directory / "net"
+
+    def network(self, network_id: str) -> NetworkLayout:
+        return NetworkLayout(self.live_networks_dir / network_id)
+
+    @property
+    def netavark_dir(self) -> Path:
+        """netavark's --config."""
+        return self.directory / "netavark"
+
+    @property
+    def netavark_lock(self) -> Path:
+        """Held while netavark runs: in one network namespace it does not bear another beside it."""
+        return self.directory / "netavark.lock"
+
+    @property
+    def name_server_dir(self) -> Path:
+        """One directory an aardvark-dns, named for its port."""
+        return self.directory / "dns"
+
+    @property
+    def name_server_file(self) -> Path:
+        """Which aardvark-dns answers, and which others there are."""
+        return self.directory / "dns.json"
+
+    @property
+    def name_server_lock(self) -> Path:
+        """Held while names change."""
+        return self.directory / "dns.lock"
 
     @property
     def containers_dir(self) -> Path:
@@ -371,6 +454,11 @@ class StoreLayout:
     @property
     def volumes_dir(self) -> Path:
         return self.root / "volumes"
+
+    @property
+    def networks_dir(self) -> Path:
+        """Networks of the command line, one document each."""
+        return self.root / "networks"
 
     @property
     def filters_dir(self) -> Path:

@@ -10,6 +10,11 @@ The order in which locks are taken, so that nobody waits in a circle; whoever ho
     6. layer            one per chain ID, never two at once
     7. staging          one per staging place; never waited for
     8. names            the container names of one session
+    9. networks         which networks there are
+    10. network         the addresses, and the set-up, of one network
+    11. netavark        one netavark at a time in a session
+    12. way out         the session's slirp4netns
+    13. name server     the names of a session
 
 A lock belongs to the open file: it goes with the process, however that ends. Descriptors are close-on-exec, so that no
 child keeps a lock alive; to hand one over on purpose, `hold` gives the descriptor.
@@ -61,6 +66,20 @@ def shared(path: Path) -> Iterator[None]:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def brief(path: Path) -> Iterator[None]:
+    """Holds the lock alone, for a moment, where nobody waits long enough to need a deadline.
+
+    The kernel's lock as it is: importing filelock takes longer than what is done under these.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
         os.close(descriptor)

@@ -1,0 +1,72 @@
+"""Plugging: a network namespace gets an interface on a live bridge, as netavark would make it, by netlink alone."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING
+
+from pytest_pods.engine.errors import ConflictError, NetworkError, SystemCallError
+from pytest_pods.engine.network.netlink import Netlink
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytest_pods.engine.host.sandbox import Sandbox
+    from pytest_pods.engine.network_records import InterfaceRecord, NetworkRecord
+
+DEFAULT_METRIC = 100
+"""netavark's metric of a default route."""
+
+
+def name_host_link(owner: str, interface: str) -> str:
+    """The session's end of a container's link: 15 characters at most, one for each interface of each owner."""
+    import zlib
+
+    return f"v{owner[:6]}{zlib.crc32(f'{owner}/{interface}'.encode()):08x}"
+
+
+def plug(
+    sandbox: Sandbox, record: NetworkRecord, interface: InterfaceRecord, *, owner: str, namespace: Path
+) -> None:
+    """Raises ConflictError if the namespace has an interface of the name, NetworkError."""
+    target = sandbox.open(namespace, os.O_RDONLY | os.O_CLOEXEC)
+    mtu = {} if record.spec.mtu is None else {"mtu": record.spec.mtu}
+    try:
+        with Netlink(sandbox) as outer:
+            master = outer.find_link(record.bridge)
+            if master is None:
+                raise NetworkError(f"network {record.name} has lost its bridge {record.bridge}")
+            outer.add_link(
+                name_host_link(owner, interface.interface),
+                up=True,
+                master=master,
+                **mtu,
+                peer={"ifname": interface.interface, "address": interface.mac, "net_ns_fd": target, **mtu},
+            )
+    except SystemCallError as error:
+        if error.errno == errno.EEXIST:
+            raise ConflictError(
+                f"{namespace} has an interface {interface.interface} already", hint="choose another with interface="
+            ) from error
+        raise
+    finally:
+        os.close(target)
+    with Netlink(sandbox, namespace=namespace) as inner:
+        own = inner.find_link(interface.interface)
+        if own is None:
+            raise NetworkError(f"the interface {interface.interface} of network {record.name} vanished")
+        for address in interface.addresses:
+            inner.add_address(own, address)
+        inner.set_link(own, up=True)
+        metric = DEFAULT_METRIC if record.spec.metric is None else record.spec.metric
+        for gateway in interface.gateways:
+            inner.add_default_route(gateway, index=own, metric=metric)
+
+
+def unplug(sandbox: Sandbox, interface: InterfaceRecord, *, namespace: Path) -> None:
+    """Takes an interface away from a namespace, and with it its other end; fine if it is not there."""
+    with Netlink(sandbox, namespace=namespace) as inner:
+        index = inner.find_link(interface.interface)
+        if index is not None:
+            inner.remove_link(index)
