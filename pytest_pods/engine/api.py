@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
     from pytest_pods.engine.container import Container
     from pytest_pods.engine.events import Progress
+    from pytest_pods.engine.network_handle import Network
     from pytest_pods.engine.services.counters import Counters
     from pytest_pods.engine.services.images import Image, ImageService
+    from pytest_pods.engine.specs.networks import NetworkSpec
     from pytest_pods.engine.specs.values import Command
 
 DEFAULT_TIMEOUT_S = 60.0
@@ -235,6 +237,33 @@ class Engine:
     def remove_later(self, container: Container) -> None:
         """Removes a container in the background; faults are raised by `close`."""
         self._service.lifecycle.remove_later(container.record)
+
+    def create_network(self, name: str | None = None, /, **options: Any) -> Network:
+        """A network for `networks=[…]` of containers; options as of `specs.networks.build_network_spec`.
+
+        It is set up when a container is first on it. Raises NameInUseError, SubnetInUseError, InvalidSpecError.
+        """
+        from pytest_pods.engine.ids import new_container_name
+        from pytest_pods.engine.specs.networks import build_network_spec
+
+        return self.create_network_from(build_network_spec(name or new_container_name(), **options))
+
+    def create_network_from(self, spec: NetworkSpec) -> Network:
+        from pytest_pods.engine.network_handle import Network
+
+        return Network(self._service.networks.create(spec), self._service)
+
+    def network(self, name: str) -> Network:
+        """A network by name, ID or the ID's beginning; "default" is made if need be. Raises NetworkNotFoundError."""
+        from pytest_pods.engine.network_handle import Network
+
+        return Network(self._service.networks.definitions.get(name), self._service)
+
+    def networks(self) -> list[Network]:
+        """The session's networks, oldest first; for the command line all that it has."""
+        from pytest_pods.engine.network_handle import Network
+
+        return [Network(record, self._service) for record in self._service.networks.definitions.list()]
 
     @staticmethod
     def sessions(root: Path | None = None) -> list[SessionRecord]:

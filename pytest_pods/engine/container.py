@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from pytest_pods.engine.host.inotify import Watcher
     from pytest_pods.engine.host.terminals import Terminal
+    from pytest_pods.engine.network_records import InterfaceRecord
     from pytest_pods.engine.records import ContainerRecord, ContainerState, Status
     from pytest_pods.engine.runtime.logs import LogLine, LogPosition, LogReader
     from pytest_pods.engine.services.attachment import Attachment
@@ -90,8 +91,14 @@ class Container:
 
     @property
     def ip(self) -> str:
-        """The address on the session's way out; empty with network='none', the host's loopback with network='host'."""
+        """Its address: on its first network, else on the session's way out; empty with network='none', the host's
+        loopback with network='host'."""
         return self._record.ip
+
+    @property
+    def networks(self) -> Mapping[str, InterfaceRecord]:
+        """The named networks that it is on now, and as what: addresses, MAC, names."""
+        return {one.network: one for one in self._service.connecting.interfaces(self._record)}
 
     @property
     def created_at(self) -> datetime:

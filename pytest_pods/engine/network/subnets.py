@@ -115,7 +115,7 @@ def assign_static(record: NetworkRecord, addresses: Iterable[str]) -> dict[int, 
     found: dict[int, str] = {}
     for text in addresses:
         address = ipaddress.ip_address(text)
-        place = next((i for i, net in enumerate(record.nets) if address.version == net.version and address in net), None)
+        place = next((place for place, net in enumerate(record.nets) if address in net), None)
         if place is None:
             nets = ", ".join(str(net) for net in record.nets)
             raise InvalidSpecError(f"address {text} is in no subnet of network {record.name} ({nets})")

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from pytest_pods.engine.state.layout import SessionLayout
 
 SUBNET = ipaddress.IPv4Network("10.86.0.0/16")
+ROUTER = SUBNET[1]
+"""The session's own address on the way out, through which its named networks go."""
 GATEWAY = SUBNET[2]
 NAME_SERVER = SUBNET[3]
 _FIRST_LEASE = 256
@@ -66,7 +68,9 @@ def build_bridge_commands() -> str:
     return (
         f"link add {_BRIDGE} mtu {_MTU} type bridge\n"
         f"link set {_TAP} mtu {_MTU} master {_BRIDGE} up\n"
+        f"address add {ROUTER}/{SUBNET.prefixlen} dev {_BRIDGE}\n"
         f"link set {_BRIDGE} up\n"
+        f"route add default via {GATEWAY}\n"
     )
 
 

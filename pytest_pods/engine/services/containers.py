@@ -18,13 +18,17 @@ from pytest_pods.engine.records import ContainerRecord
 from pytest_pods.engine.services.creation import Creation, HostFacts, read_host_facts
 from pytest_pods.engine.services.inside import Inside
 from pytest_pods.engine.services.lifecycle import Lifecycle
+from pytest_pods.engine.services.networks import NetworkService
 from pytest_pods.engine.services.output import Output
 from pytest_pods.engine.services.planning import Plan, Planner
+from pytest_pods.engine.services.wiring import Wirer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pytest_pods.engine.host.channel import SandboxProcess
+    from pytest_pods.engine.network_records import NetworkRecord
+    from pytest_pods.engine.services.connecting import Connecting
     from pytest_pods.engine.services.counters import Counters
     from pytest_pods.engine.services.exec_starting import ExecService
     from pytest_pods.engine.services.execution import ExecRequest, ExecResult
@@ -53,8 +57,12 @@ class ContainerService:
         self.default_timeout = timeout
         self._lock = threading.RLock()
         self._facts: HostFacts | None = None
-        self._planner = Planner(session)
-        self.lifecycle = Lifecycle(session, runtime=lambda: self._host_facts().runtime, create_again=self._create_again)
+        self.networks = NetworkService(session)
+        self._wirer = Wirer(session, lambda: self.networks)
+        self._planner = Planner(session, self._wirer)
+        self.lifecycle = Lifecycle(
+            session, runtime=lambda: self._host_facts().runtime, create_again=self._create_again, wirer=self._wirer
+        )
         self.inside = Inside(session, self.lifecycle)
         self.output = Output(self.lifecycle)
         self._execs: ExecService | None = None
@@ -65,7 +73,7 @@ class ContainerService:
         image = images.ensure(spec.image, policy=spec.pull or self._pull_policy, platform=spec.platform)
         facts = self._host_facts()
         plan = self._planner.plan(spec, image)
-        creation = Creation(self._session, plan.record, facts=facts)
+        creation = Creation(self._session, plan.record, facts=facts, wiring=plan.wiring)
         record = plan.record
         try:
             creation.check_mounts()
@@ -73,7 +81,9 @@ class ContainerService:
             creation.mount_root(image)
             creation.pin_namespaces()
             record = self._forward(plan)
-            plugged = creation.plug_in_background(plan.lease)
+            plugged = self._wirer.connect_in_background(
+                plan.wiring, owner=record.id, namespace=self.lifecycle.layout(record).namespace("net")
+            )
             try:
                 self.lifecycle.watch(record, creation.start_monitor(creation.write_configuration(image.config)))
             except BaseException:
@@ -106,6 +116,18 @@ class ContainerService:
             raise
         return container
 
+    @property
+    def connecting(self) -> Connecting:
+        """Joins networks to containers that are there."""
+        from pytest_pods.engine.services.connecting import Connecting
+
+        return Connecting(self._session, self.networks, facts=self._host_facts())
+
+    def remove_network(self, record: NetworkRecord) -> None:
+        """Raises InUseError that names the containers on it."""
+        names = {one.id: one.name for one in self.list()}
+        self.networks.remove(record, name_of=lambda owner: names.get(owner, owner[:12]))
+
     def _host_facts(self) -> HostFacts:
         with self._lock:
             if self._facts is None:
@@ -121,7 +143,7 @@ class ContainerService:
         ports = []
         for port, listener in zip(record.ports, plan.listeners, strict=True):
             # Services may listen on every address, on the loopback only, or on the container's own address only.
-            hosts = ["127.0.0.1", "::1", *([record.ip] if record.ip else [])]
+            hosts = ["127.0.0.1", "::1", *plan.wiring.ips]
             forward = self._session.start().forward(
                 listener,
                 network_namespace=layout.namespace("net"),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import resource
-import threading
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,17 +34,15 @@ from pytest_pods.engine.runtime.bundle import (
 from pytest_pods.engine.runtime.capabilities import parse_capability_mask
 from pytest_pods.engine.runtime.command_lookup import explain_failure
 from pytest_pods.engine.runtime.users import MOST_FILE_BYTES, MappedIds, resolve_user
-from pytest_pods.engine.services.etc_files import build_etc_texts
+from pytest_pods.engine.services.etc_files import EtcRequest, build_etc_texts
 from pytest_pods.engine.services.root_mounts import mount_overlay
+from pytest_pods.engine.services.wiring import Wiring, write_interfaces
 from pytest_pods.engine.specs.mounts import BindMount
 from pytest_pods.engine.specs.networks import NetworkMode
 from pytest_pods.engine.storage.overlay import build_overlay_plan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pytest_pods.engine.host.channel import SandboxProcess
-    from pytest_pods.engine.network.uplink import Lease
     from pytest_pods.engine.oci.image_config import ImageConfig
     from pytest_pods.engine.records import ContainerRecord
     from pytest_pods.engine.services.images import Image
@@ -115,13 +112,17 @@ def read_in_sandbox(sandbox: Sandbox, path: str, *, root: Path | None = None, mo
 class Creation:
     """One container on its way from a record to a monitor."""
 
-    def __init__(self, session: Session, record: ContainerRecord, *, facts: HostFacts) -> None:
+    def __init__(
+        self, session: Session, record: ContainerRecord, *, facts: HostFacts, wiring: Wiring | None = None
+    ) -> None:
+        """`wiring` is what the network namespace will be plugged into; a container that is made again has its own."""
         self._session = session
         self._sandbox = session.start()
         self._record = record
         self._spec = record.spec
         self._layout: ContainerLayout = session.layout.container(record.id)
         self._facts = facts
+        self._wiring = wiring or Wiring(record.spec.network)
 
     def make_files(self) -> None:
         """The record, the directories and the files of /etc; the container's directory is there already."""
@@ -138,17 +139,27 @@ class Creation:
         layout.upper_dir.mkdir(mode=0o755)
         layout.work_dir.mkdir(mode=0o711)
         layout.record_file.write_bytes(self._record.to_bytes())
-        texts = build_etc_texts(
-            mode=self._spec.network,
-            ip=self._record.ip,
-            hostname=self._record.hostname,
-            name=self._record.name,
-            host_hosts=self._facts.hosts,
-            host_resolv_conf=self._facts.resolv_conf,
-        )
+        write_interfaces(layout.interfaces_file, self._wiring.interfaces)
+        texts = build_etc_texts(self._build_etc_request())
         layout.hosts_file.write_text(texts.hosts)
         layout.hostname_file.write_text(texts.hostname)
         layout.resolv_file.write_text(texts.resolv_conf)
+
+    def _build_etc_request(self) -> EtcRequest:
+        spec, wiring = self._spec, self._wiring
+        return EtcRequest(
+            mode=spec.network,
+            ip=self._record.ip,
+            names=(self._record.hostname, self._record.name),
+            host_hosts=self._facts.hosts,
+            host_resolv_conf=self._facts.resolv_conf,
+            gateway=wiring.gateway,
+            servers=wiring.servers,
+            dns=spec.dns,
+            search=spec.dns_search,
+            options=spec.dns_options,
+            added=spec.add_hosts,
+        )
 
     def check_mounts(self) -> None:
         """Raises InvalidSpecError for a bind mount whose source is not there."""
@@ -209,28 +220,6 @@ class Creation:
         except SystemCallError:
             # An image need not have users.
             return b""
-
-    def plug_in_background(self, lease: Lease | None) -> Callable[[], None]:
-        """Starts joining the way out; the answer waits for it and raises what went wrong."""
-        if lease is None:
-            return lambda: None
-        faults: list[BaseException] = []
-
-        def plug() -> None:
-            try:
-                self._session.uplink.plug(lease, namespace=self._layout.namespace("net"))
-            except BaseException as error:
-                faults.append(error)
-
-        thread = threading.Thread(target=plug, name="pytest-pods plug", daemon=True)
-        thread.start()
-
-        def finish() -> None:
-            thread.join()
-            if faults:
-                raise faults[0]
-
-        return finish
 
     def start_monitor(self, configuration: RuntimeConfiguration) -> SandboxProcess:
         """Starts conmon, which has runc create the container; returns when that has happened.

@@ -15,6 +15,7 @@ from pytest_pods.engine.host.pipes import read_regular_file
 from pytest_pods.engine.network.sockets import parse_listening_ports
 from pytest_pods.engine.services import container_state
 from pytest_pods.engine.services.creation import read_in_sandbox
+from pytest_pods.engine.services.wiring import read_interfaces
 from pytest_pods.engine.specs.networks import NetworkMode
 
 if TYPE_CHECKING:
@@ -39,9 +40,11 @@ class Inside:
             return socket.create_connection(("127.0.0.1", port), timeout)
         namespace = self._lifecycle.layout(record).namespace("net")
         failure: OSError | None = None
-        for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"), (socket.AF_INET, record.ip)):
-            if not host:
-                continue
+        own = [record.ip] if record.ip else []
+        for interface in read_interfaces(self._lifecycle.layout(record).interfaces_file):
+            own += [ip for ip in interface.ips if ip not in own]
+        for host in ("127.0.0.1", "::1", *own):
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
             connection = self._session.start().socket(family, socket.SOCK_STREAM, network_namespace=namespace)
             try:
                 connection.settimeout(timeout)

@@ -27,6 +27,7 @@ from pytest_pods.engine.host.sandbox import Forward
 from pytest_pods.engine.runtime import runc
 from pytest_pods.engine.services import container_state, planning
 from pytest_pods.engine.services.sessions import collect_faults, remove_trees
+from pytest_pods.engine.services.wiring import read_interfaces, rebuild_wiring
 from pytest_pods.engine.specs.networks import NetworkMode
 from pytest_pods.engine.specs.values import parse_signal
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from pytest_pods.engine.host.sandbox import Sandbox
     from pytest_pods.engine.records import ContainerRecord, ContainerState
     from pytest_pods.engine.services.sessions import Session
+    from pytest_pods.engine.services.wiring import Wirer
     from pytest_pods.engine.state.layout import ContainerLayout
 
 _KILL_PATIENCE_S = 30.0
@@ -67,11 +69,13 @@ class Lifecycle:
         *,
         runtime: Callable[[], Path],
         create_again: Callable[[ContainerRecord], SandboxProcess],
+        wirer: Wirer,
     ) -> None:
         """`runtime` finds runc; `create_again` makes a monitor for a container that has ended."""
         self._session = session
         self._find_runtime = runtime
         self._create_again = create_again
+        self._wirer = wirer
         self._lock = threading.Lock()
         self._monitors: dict[str, SandboxProcess] = {}
         self._remover: Remover | None = None
@@ -258,9 +262,11 @@ class Lifecycle:
         if record.spec.network is not NetworkMode.HOST:
             # Its end of the link, and with it the session's, goes with the namespace.
             steps.append(lambda: _unmount(sandbox, layout.namespace("net")))
+        wiring = rebuild_wiring(record.spec.network, ip=record.ip, interfaces=read_interfaces(layout.interfaces_file))
         steps += [
             lambda: remove_trees(sandbox, [layout.scratch_dir, layout.directory]),
-            lambda: planning.release(self._session.layout, record),
+            lambda: self._wirer.release(wiring, owner=record.id),
+            lambda: planning.release_name(self._session.layout, record),
         ]
         collect_faults(f"removing container {record.name}", steps)
 

@@ -1,22 +1,20 @@
 """What a new container is called, where it is reached and what it executes, settled before anything of it is made.
 
-Names and places on the way out belong to the session, and several processes may work in one: a file each, made so that
-only one can have made it, keeps them apart.
+Names belong to the session, and several processes may work in one: a file each, made so that only one can have made it,
+keeps them apart.
 """
 
 from __future__ import annotations
 
-import itertools
 import os
 import time
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pytest_pods.engine.errors import NameInUseError, NetworkError
+from pytest_pods.engine.errors import NameInUseError
 from pytest_pods.engine.ids import new_container_id, new_container_name
 from pytest_pods.engine.network.ports import bind_ports
-from pytest_pods.engine.network.uplink import MOST_LEASES, Lease
 from pytest_pods.engine.records import ContainerRecord, PublishedPort
 from pytest_pods.engine.runtime.bundle import build_command
 from pytest_pods.engine.specs.networks import NetworkMode
@@ -29,6 +27,7 @@ if TYPE_CHECKING:
     from pytest_pods.engine.oci.image_config import ImageConfig
     from pytest_pods.engine.services.images import Image
     from pytest_pods.engine.services.sessions import Session
+    from pytest_pods.engine.services.wiring import Wirer, Wiring
     from pytest_pods.engine.specs.container import ContainerSpec
     from pytest_pods.engine.state.layout import SessionLayout
 
@@ -36,10 +35,10 @@ if TYPE_CHECKING:
 class Plan:
     """A container that is about to be made; leaving the `with` block closes the host's ports, which the sandbox has."""
 
-    def __init__(self, record: ContainerRecord, listeners: list[socket.socket], lease: Lease | None) -> None:
+    def __init__(self, record: ContainerRecord, listeners: list[socket.socket], wiring: Wiring) -> None:
         self.record = record
         self.listeners = listeners
-        self.lease = lease
+        self.wiring = wiring
 
     def close(self) -> None:
         for listener in self.listeners:
@@ -49,9 +48,9 @@ class Plan:
 class Planner:
     """Plans the containers of one session."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, wirer: Wirer) -> None:
         self._session = session
-        self._numbers = itertools.count(1)
+        self._wirer = wirer
 
     def plan(self, spec: ContainerSpec, image: Image) -> Plan:
         """Binds the ports and takes a name and a place. Raises PortInUseError, NameInUseError, InvalidSpecError."""
@@ -59,47 +58,34 @@ class Planner:
         self._session.start()
         layout = self._session.layout
         listeners = bind_ports(build_ports(spec, image.config))
-        lease = None
+        wiring: Wiring | None = None
         try:
-            lease = self._take_lease() if spec.network is NetworkMode.PRIVATE else None
+            # Before the rest: a name or a place whose container has no directory is free.
+            layout.container(record.id).directory.mkdir(mode=0o711)
+            reserve_name(layout, record)
+            wiring = self._wirer.plan(
+                spec.network, spec.networks, owner=record.id, known_as=_build_names(record), dns=spec.dns
+            )
             ports = tuple(
                 _build_published(port, listener)
                 for port, listener in zip(build_ports(spec, image.config), listeners, strict=True)
             )
-            record = replace(record, ports=ports, ip=_find_ip(spec, lease))
-            # Before the name: a name whose container has no directory is free.
-            layout.container(record.id).directory.mkdir(mode=0o711)
-            reserve_name(layout, record)
+            record = replace(record, ports=ports, ip=wiring.ip)
         except BaseException:
             for listener in listeners:
                 listener.close()
-            if lease is not None:
-                (layout.leases_dir / str(lease.number)).unlink(missing_ok=True)
+            if wiring is not None:
+                self._wirer.release(wiring, owner=record.id)
+            release_name(layout, record)
             with suppress(FileNotFoundError):
                 layout.container(record.id).directory.rmdir()
             raise
-        return Plan(record, listeners, lease)
+        return Plan(record, listeners, wiring)
 
-    def _take_lease(self) -> Lease:
-        directory = self._session.layout.leases_dir
-        for number in self._numbers:
-            if number > MOST_LEASES:
-                break
-            try:
-                os.close(os.open(directory / str(number), os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-            except FileExistsError:
-                continue
-            return Lease(number)
-        return self._take_free_lease(directory)
 
-    def _take_free_lease(self, directory: Path) -> Lease:
-        self._numbers = itertools.count(1)
-        taken = {int(name) for name in os.listdir(directory)}
-        if len(taken) >= MOST_LEASES:
-            raise NetworkError(
-                f"all {MOST_LEASES} addresses of the session are taken", hint="remove containers that are not needed"
-            )
-        return self._take_lease()
+def _build_names(record: ContainerRecord) -> tuple[str, ...]:
+    """What a container is called on its networks."""
+    return (record.name, record.id[:12], *record.spec.aliases)
 
 
 def build_record(spec: ContainerSpec, image: Image, *, session_id: str) -> ContainerRecord:
@@ -137,12 +123,6 @@ def _build_published(port: PortSpec, listener: socket.socket) -> PublishedPort:
     return PublishedPort(port.container_port, port.protocol, str(host), int(number), forward=0)
 
 
-def _find_ip(spec: ContainerSpec, lease: Lease | None) -> str:
-    if lease is not None:
-        return str(lease.address)
-    return "127.0.0.1" if spec.network is NetworkMode.HOST else ""
-
-
 def reserve_name(layout: SessionLayout, record: ContainerRecord) -> None:
     """Makes the name the container's. Raises NameInUseError."""
     path = layout.names_dir / record.name
@@ -167,13 +147,11 @@ def reserve_name(layout: SessionLayout, record: ContainerRecord) -> None:
         new.unlink(missing_ok=True)
 
 
-def release(layout: SessionLayout, record: ContainerRecord) -> None:
-    """Gives name and place back."""
+def release_name(layout: SessionLayout, record: ContainerRecord) -> None:
+    """Gives the name back."""
     path = layout.names_dir / record.name
     if find_owner(path) == record.id:
         path.unlink(missing_ok=True)
-    if record.spec.network is NetworkMode.PRIVATE and record.ip:
-        (layout.leases_dir / str(Lease.of_address(record.ip).number)).unlink(missing_ok=True)
 
 
 def find_owner(path: Path) -> str | None:

@@ -90,6 +90,10 @@ class Session:
         return self._record
 
     @property
+    def kind(self) -> SessionKind:
+        return self._kind if self._record is None else self._record.kind
+
+    @property
     def rootless(self) -> bool:
         return os.geteuid() != 0
 

@@ -160,7 +160,10 @@ def _parse_wait(name: str, value: object) -> object:
 
 
 _REQUIRED = frozenset(
-    "ports env labels aliases dns dns_search dns_options add_hosts cap_add cap_drop stop_timeout interactive tty".split()
+    (
+        "ports env labels aliases dns dns_search dns_options add_hosts"
+        " cap_add cap_drop stop_timeout interactive tty"
+    ).split()
 )
 
 

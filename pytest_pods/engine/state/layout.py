@@ -160,6 +160,11 @@ class ContainerLayout:
         return self.directory / "interfaces.json"
 
     @property
+    def interfaces_lock(self) -> Path:
+        """Held while it joins or leaves a network."""
+        return self.directory / "interfaces.lock"
+
+    @property
     def client_lock_file(self) -> Path:
         """Held by a command line that has the container in the foreground and will remove it itself."""
         return self.directory / "client"

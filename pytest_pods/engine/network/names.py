@@ -1,0 +1,129 @@
+"""What aardvark-dns reads, and the rules that lead questions to it. Pure texts (aardvark-dns's config; nft(8))."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_pods.engine.network_records import NetworkRecord
+
+SEARCH_DOMAIN = "dns.podman"
+"""Names are also found below it; as Podman has it, since aardvark-dns knows no other."""
+TABLE = "pytest_pods_names"
+FIRST_PORT = 20000
+MOST_SERVERS = 4096
+"""Ports from `FIRST_PORT` on that belong to name servers of the session."""
+
+
+@dataclass(frozen=True, slots=True)
+class NameEntry:
+    """Who is called what on one network. `servers` are the name servers that its other questions go to."""
+
+    owner: str
+    ips: tuple[str, ...]
+    names: tuple[str, ...]
+    servers: tuple[str, ...] = ()
+
+    def to_line(self) -> str:
+        """As aardvark-dns has it: ID, IPv4 addresses, IPv6 addresses, names, servers."""
+        four = ",".join(ip for ip in self.ips if ":" not in ip)
+        six = ",".join(ip for ip in self.ips if ":" in ip)
+        words = [self.owner, four, six, ",".join(self.names)]
+        return " ".join([*words, ",".join(self.servers)] if self.servers else words)
+
+    @classmethod
+    def from_line(cls, line: str) -> NameEntry:
+        owner, four, six, names, *servers = line.split(" ")
+        ips = (*four.split(","), *six.split(","))
+        return cls(
+            owner,
+            tuple(ip for ip in ips if ip),
+            tuple(names.split(",")),
+            tuple(servers[0].split(",")) if servers else (),
+        )
+
+
+def parse_entries(content: str) -> list[NameEntry]:
+    """Reads the names file of a network."""
+    return [NameEntry.from_line(line) for line in content.splitlines() if line]
+
+
+def build_entries(entries: Sequence[NameEntry]) -> str:
+    return "".join(f"{entry.to_line()}\n" for entry in entries)
+
+
+def build_server_file(record: NetworkRecord, entries: str, *, upstream: Sequence[str], generation: str) -> str:
+    """One network's file: where to listen and whom to ask, then who is called what.
+
+    The gateway is in it too: under a name that tells which generation is loaded, since aardvark-dns answers only those
+    whom it knows.
+    """
+    gateways = tuple(str(address) for address in record.gateways)
+    own = NameEntry("0" * 64, gateways, (generation,))
+    return f"{','.join(gateways)} {','.join(upstream)}".rstrip() + f"\n{own.to_line()}\n{entries}"
+
+
+def build_rules(gateways: Sequence[str], port: int) -> str:
+    """`nft -f` input that, in one step, leads questions on port 53 of the gateways to `port`.
+
+    Without connection tracking, so that from one packet to the next another server answers: aardvark-dns loses what
+    comes while it reads its files again, so a second one reads them, and the first answers until that has.
+    """
+    last = FIRST_PORT + MOST_SERVERS - 1
+    lines = [f"table inet {TABLE}", f"delete table inet {TABLE}"]
+    if not gateways:
+        return "\n".join(lines) + "\n"
+    asked, answered = [], []
+    for family, addresses in _by_family(gateways):
+        asked.append(f"  {family} daddr {addresses} udp dport 53 notrack udp dport set {port}")
+        answered.append(f"  {family} saddr {addresses} udp sport {FIRST_PORT}-{last} notrack udp sport set 53")
+    redirect = [
+        f"  {family} daddr {addresses} tcp dport 53 redirect to :{port}" for family, addresses in _by_family(gateways)
+    ]
+    lines += [
+        f"table inet {TABLE} {{",
+        " chain questions {\n  type filter hook prerouting priority raw",
+        *asked,
+        " }\n chain own {\n  type filter hook output priority raw",
+        *asked,
+        *answered,
+        " }\n chain streams {\n  type nat hook prerouting priority dstnat",
+        *redirect,
+        " }\n chain own_streams {\n  type nat hook output priority -100",
+        *redirect,
+        " }\n}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _by_family(gateways: Sequence[str]) -> list[tuple[str, str]]:
+    found = []
+    for family, six in (("ip", False), ("ip6", True)):
+        addresses = [address for address in gateways if (":" in address) == six]
+        if addresses:
+            found.append((family, f"{{ {', '.join(addresses)} }}"))
+    return found
+
+
+def build_question(name: str, number: int) -> bytes:
+    """A query for the addresses of a name, A (RFC 1035, 4.1)."""
+    return _build_query(name, number, 1)
+
+
+def build_question_6(name: str, number: int) -> bytes:
+    """A query for AAAA (RFC 3596)."""
+    return _build_query(name, number, 28)
+
+
+def _build_query(name: str, number: int, kind: int) -> bytes:
+    labels = b"".join(bytes([len(label)]) + label for label in name.encode().split(b"."))
+    header = number.to_bytes(2, "big") + b"\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00"
+    return header + labels + b"\0" + kind.to_bytes(2, "big") + b"\0\x01"
+
+
+def is_answered(answer: bytes, number: int) -> bool:
+    """Whether a server's answer to a query says that the name exists."""
+    return len(answer) >= 12 and answer[:2] == number.to_bytes(2, "big") and answer[3] & 0xF == 0

@@ -1,0 +1,354 @@
+"""Networks of a session: made, set up at first use, plugged into, taken down; and the names on them.
+
+netavark sets a network up once, for a namespace that only holds it (the anchor); containers are plugged by netlink.
+What is half made after a kill is found by the missing `up` file, and taken back first.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from pytest_pods.engine.errors import (
+    ConflictError,
+    InUseError,
+    NetworkError,
+    NetworkNotFoundError,
+    PodsError,
+    SystemCallError,
+    UnsupportedHostError,
+)
+from pytest_pods.engine.host.sandbox import NamespaceKind
+from pytest_pods.engine.network import links, names
+from pytest_pods.engine.network.leases import list_holders, release_leases, take_leases
+from pytest_pods.engine.network.name_server import NameServer
+from pytest_pods.engine.network.names import NameEntry, build_entries, build_server_file, parse_entries
+from pytest_pods.engine.network.netavark import Netavark, build_request, check_support
+from pytest_pods.engine.network.subnets import build_mac, find_anchor_address
+from pytest_pods.engine.network.uplink import NAME_SERVER
+from pytest_pods.engine.network_records import InterfaceRecord, NetworkRecord
+from pytest_pods.engine.services.network_definitions import NetworkDefinitions
+from pytest_pods.engine.state.atomic import find_bytes, write_atomically
+from pytest_pods.engine.state.locks import brief
+from pytest_pods.engine.state.sessions import SessionKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from pytest_pods.engine.services.sessions import Session
+    from pytest_pods.engine.specs.networks import Attachment, NetworkSpec
+    from pytest_pods.engine.state.layout import NetworkLayout
+
+_ANCHOR = "a" * 64
+"""The owner that a network's anchor counts as."""
+_ANCHOR_INTERFACE = "eth0"
+
+
+class NetworkService:
+    """The networks of one session. Thread-safe, and safe beside other processes that work in the session."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._definitions: NetworkDefinitions | None = None
+
+    @property
+    def definitions(self) -> NetworkDefinitions:
+        """Which networks there are."""
+        if self._definitions is None:
+            of_command_line = self._session.kind is SessionKind.COMMAND_LINE
+            self._definitions = NetworkDefinitions(
+                self._session.store.networks_dir if of_command_line else self._session.layout.network_definitions_dir
+            )
+        return self._definitions
+
+    def layout(self, record: NetworkRecord) -> NetworkLayout:
+        return self._session.layout.network(record.id)
+
+    def create(self, spec: NetworkSpec) -> NetworkRecord:
+        """Raises NameInUseError, SubnetInUseError, UnsupportedVersionError, UnsupportedHostError."""
+        if self._session.kind is not SessionKind.COMMAND_LINE:
+            self._session.start()
+        record = self.definitions.create(spec)
+        try:
+            check_support(record)
+            if spec.parent is not None and self._session.rootless:
+                raise UnsupportedHostError(
+                    f"network {spec.name}: {spec.driver} on {spec.parent} needs root",
+                    hint="an ordinary user may not use interfaces of the host; a bridge needs no privileges",
+                )
+        except BaseException:
+            self.definitions.remove(record)
+            raise
+        return record
+
+    # places on networks
+
+    def reserve(
+        self,
+        attachments: Sequence[Attachment],
+        *,
+        owner: str,
+        known_as: Sequence[str],
+        used: Iterable[str] = (),
+    ) -> tuple[InterfaceRecord, ...]:
+        """Takes addresses on every network, or on none; `used` are interfaces that there are. Raises
+        NetworkNotFoundError, AddressInUseError, ConflictError, NetworkError."""
+        taken: list[InterfaceRecord] = []
+        interfaces = set(used)
+        try:
+            for attachment in attachments:
+                new = self._reserve_one(attachment, owner=owner, known_as=known_as, used=interfaces)
+                taken.append(new)
+                interfaces.add(new.interface)
+        except BaseException:
+            self.release(taken, owner=owner)
+            raise
+        return tuple(taken)
+
+    def _reserve_one(
+        self, attachment: Attachment, *, owner: str, known_as: Sequence[str], used: Collection[str]
+    ) -> InterfaceRecord:
+        record = self.definitions.get(attachment.network)
+        interface = attachment.interface or next(f"eth{n}" for n in range(len(used) + 1) if f"eth{n}" not in used)
+        if interface in used:
+            raise ConflictError(f"two interfaces {interface} on one container", hint="name another with interface=")
+        layout = self.layout(record)
+        layout.leases_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        addresses = take_leases(
+            record, layout, owner=owner, asked=attachment.addresses, is_there=self._find_owner
+        )
+        leads = not record.spec.internal and record.spec.default_route
+        return InterfaceRecord(
+            network=record.name,
+            network_id=record.id,
+            interface=interface,
+            addresses=addresses,
+            gateways=tuple(str(gateway) for gateway in record.gateways) if leads else (),
+            mac=attachment.mac or build_mac(one.partition("/")[0] for one in addresses),
+            names=tuple(dict.fromkeys((*known_as, *attachment.aliases))),
+        )
+
+    def _find_owner(self, owner: str) -> bool:
+        return owner == _ANCHOR or self._session.layout.container(owner).directory.exists()
+
+    def release(self, interfaces: Iterable[InterfaceRecord], *, owner: str) -> None:
+        """Gives addresses back."""
+        for interface in interfaces:
+            release_leases(self._session.layout.network(interface.network_id), interface.ips, owner=owner)
+
+    def find_name_servers(self, interfaces: Iterable[InterfaceRecord]) -> tuple[str, ...]:
+        """Whom a container on these networks asks."""
+        records = [self._get_by_id(interface) for interface in interfaces]
+        return tuple(str(gateway) for record in records if record.names for gateway in record.gateways)
+
+    def lead_out(self, interfaces: Iterable[InterfaceRecord]) -> bool:
+        """Whether one of the networks leads out of the session."""
+        return any(self._get_by_id(interface).leads_out for interface in interfaces)
+
+    def _get_by_id(self, interface: InterfaceRecord) -> NetworkRecord:
+        record = self.definitions.find(interface.network)
+        if record is None or record.id != interface.network_id:
+            raise NetworkNotFoundError(f"network {interface.network} was removed")
+        return record
+
+    # plugging
+
+    def plug(
+        self,
+        interfaces: Sequence[InterfaceRecord],
+        *,
+        owner: str,
+        namespace: Path,
+        servers: Sequence[str] = (),
+    ) -> None:
+        """Puts a network namespace on networks, which are set up if need be, and makes its names known there."""
+        for interface in interfaces:
+            record = self._get_by_id(interface)
+            self.ensure_up(record)
+            if record.pluggable:
+                links.plug(self._session.start(), record, interface, owner=owner, namespace=namespace)
+            else:
+                self._netavark.set_up(
+                    build_request(record, interface, owner=owner),
+                    namespace,
+                    subject=f"network {record.name}",
+                    host_network=record.driver != "bridge",
+                )
+        self._change_names(
+            {one.network_id: NameEntry(owner, one.ips, one.names, tuple(servers)) for one in interfaces}, owner=owner
+        )
+
+    def unplug(self, interface: InterfaceRecord, *, owner: str, namespace: Path) -> None:
+        """The reverse: the names first, then the interface, then the addresses."""
+        self.forget_names([interface], owner=owner)
+        links.unplug(self._session.start(), interface, namespace=namespace)
+        self.release([interface], owner=owner)
+
+    @property
+    def _netavark(self) -> Netavark:
+        return Netavark(self._session.start(), self._session.layout)
+
+    def ensure_up(self, record: NetworkRecord) -> None:
+        """Sets a network up unless it is. Raises NetworkError, MissingProgramError."""
+        layout = self.layout(record)
+        if layout.up_file.exists():
+            return
+        if record.driver != "bridge":
+            return
+        if record.leads_out:
+            self._session.uplink.ensure_up()
+        layout.leases_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with brief(layout.lock_file):
+            if not layout.up_file.exists():
+                self._set_up(record, layout)
+
+    def _set_up(self, record: NetworkRecord, layout: NetworkLayout) -> None:
+        if layout.anchor_dir.exists():
+            self._take_down(record, layout)
+        layout.anchor_dir.mkdir(mode=0o700)
+        try:
+            self._session.start().pin(layout.anchor_dir, NamespaceKind.NETWORK)
+            self._netavark.set_up(
+                _build_anchor_request(record), layout.anchor_dir / "net", subject=f"network {record.name}"
+            )
+            write_atomically(layout.record_file, record.to_bytes())
+            layout.up_file.touch()
+        except BaseException:
+            with suppress(PodsError):
+                self._take_down(record, layout)
+            raise
+
+    def _take_down(self, record: NetworkRecord, layout: NetworkLayout) -> None:
+        layout.up_file.unlink(missing_ok=True)
+        anchor = layout.anchor_dir / "net"
+        sandbox = self._session.start()
+        with suppress(SystemCallError):
+            # netavark needs the namespace to be there; a half-made anchor may not have one.
+            os.close(sandbox.open(anchor, os.O_RDONLY | os.O_CLOEXEC))
+            self._netavark.tear_down(_build_anchor_request(record), anchor)
+            sandbox.unmount(anchor)
+        anchor.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            layout.anchor_dir.rmdir()
+
+    # names
+
+    def forget_names(self, interfaces: Iterable[InterfaceRecord], *, owner: str) -> None:
+        """Nobody finds the owner by its names on these networks any more."""
+        self._change_names({interface.network_id: None for interface in interfaces}, owner=owner)
+
+    def _change_names(self, changes: Mapping[str, NameEntry | None], *, owner: str) -> None:
+        layout = self._session.layout
+        with brief(layout.name_server_lock):
+            changed = [self._change_one(network_id, entry, owner=owner) for network_id, entry in changes.items()]
+            if any(changed):
+                self._update_server()
+
+    def _change_one(self, network_id: str, entry: NameEntry | None, *, owner: str) -> bool:
+        layout = self._session.layout.network(network_id)
+        if not layout.directory.exists():
+            return False
+        before = parse_entries((find_bytes(layout.names_file) or b"").decode())
+        after = [one for one in before if one.owner != owner]
+        if entry is not None:
+            after.append(entry)
+        if after == before:
+            return False
+        write_atomically(layout.names_file, build_entries(after).encode())
+        return True
+
+    def _update_server(self) -> None:
+        generation = f"generation-{os.urandom(6).hex()}"
+        files: dict[str, str] = {}
+        gateways: list[str] = []
+        for record in self.definitions.list():
+            layout = self.layout(record)
+            if not record.names or not layout.up_file.exists():
+                continue
+            content = (find_bytes(layout.names_file) or b"").decode()
+            upstream = record.spec.dns_servers or ((str(NAME_SERVER),) if record.leads_out else ())
+            name = f"{record.name}%int" if record.spec.internal else record.name
+            files[name] = build_server_file(record, content, upstream=upstream, generation=generation)
+            gateways += [str(gateway) for gateway in record.gateways]
+        NameServer(self._session.start(), self._session.layout).update(
+            files, gateways=gateways, generation=generation
+        )
+
+    def resolve(self, record: NetworkRecord, name: str) -> tuple[str, ...]:
+        """The addresses that a name has on a network. Raises NetworkNotFoundError if nobody is called that."""
+        wanted = name.lower().rstrip(".").removesuffix(f".{names.SEARCH_DOMAIN}")
+        found = [
+            ip
+            for entry in self.entries(record)
+            if wanted in (one.lower() for one in entry.names)
+            for ip in entry.ips
+        ]
+        if not found:
+            known = sorted({one for entry in self.entries(record) for one in entry.names[:1]})
+            raise NetworkNotFoundError(
+                f"nobody is called {name!r} on network {record.name} (there are: {', '.join(known) or 'none'})"
+            )
+        return tuple(found)
+
+    def check_direct(self, record: NetworkRecord) -> None:
+        """Sets the network up. Raises NetworkError for one that is not the session's own."""
+        if record.driver != "bridge":
+            raise NetworkError(
+                f"network {record.name}: the session is not on it, since it is the host's own",
+                hint="its addresses are reached as the host reaches them",
+            )
+        self.ensure_up(record)
+
+    def open_socket(self, family: int, kind: int, protocol: int) -> socket.socket:
+        """A socket in the session's network namespace."""
+        return self._session.start().socket(family, kind | socket.SOCK_CLOEXEC, protocol)
+
+    def entries(self, record: NetworkRecord) -> list[NameEntry]:
+        """Who is on a network under which names."""
+        return parse_entries((find_bytes(self.layout(record).names_file) or b"").decode())
+
+    # the end
+
+    def users(self, record: NetworkRecord) -> list[str]:
+        """IDs of who is on a network."""
+        return sorted(owner for owner in list_holders(self.layout(record)) - {_ANCHOR} if self._find_owner(owner))
+
+    def remove(self, record: NetworkRecord, *, name_of: Callable[[str], str]) -> None:
+        """Takes a network down. Raises InUseError that names who is on it."""
+        users = self.users(record)
+        if users:
+            raise InUseError(
+                f"network {record.name} is in use by {', '.join(name_of(user) for user in users)}",
+                hint="remove these first, or disconnect them",
+            )
+        layout = self.layout(record)
+        self.definitions.remove(record)
+        if not layout.directory.exists() or not self._session.started:
+            return
+        with brief(layout.lock_file):
+            self._take_down(record, layout)
+        if layout.names_file.exists():
+            with brief(self._session.layout.name_server_lock):
+                self._update_server()
+        from pytest_pods.engine.services.sessions import remove_trees
+
+        remove_trees(self._session.start(), [layout.directory])
+
+
+def _build_anchor_request(record: NetworkRecord) -> dict[str, object]:
+    addresses = tuple(
+        f"{find_anchor_address(subnet)}/{subnet.network.prefixlen}" for subnet in record.spec.subnets
+    )
+    anchor = InterfaceRecord(
+        network=record.name,
+        network_id=record.id,
+        interface=_ANCHOR_INTERFACE,
+        addresses=addresses,
+        gateways=(),
+        mac=build_mac(one.partition("/")[0] for one in addresses),
+        names=(),
+    )
+    return build_request(record, anchor, owner=_ANCHOR)
