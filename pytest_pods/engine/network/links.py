@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pytest_pods.engine.errors import ConflictError, NetworkError, SystemCallError
@@ -64,9 +65,34 @@ def plug(
             inner.add_default_route(gateway, index=own, metric=metric)
 
 
+def fix_bridge(sandbox: Sandbox, record: NetworkRecord, *, mac: str) -> None:
+    """Gives a network's bridge a MAC of its own: else it has that of one of its links, and its neighbours' packets are
+    lost when that link goes."""
+    with Netlink(sandbox) as netlink:
+        index = netlink.find_link(record.bridge)
+        if index is None:
+            raise NetworkError(f"network {record.name} has lost its bridge {record.bridge}")
+        netlink.set_link(index, address=mac)
+
+
 def unplug(sandbox: Sandbox, interface: InterfaceRecord, *, namespace: Path) -> None:
     """Takes an interface away from a namespace, and with it its other end; fine if it is not there."""
     with Netlink(sandbox, namespace=namespace) as inner:
         index = inner.find_link(interface.interface)
         if index is not None:
             inner.remove_link(index)
+
+
+def clear_bridge(sandbox: Sandbox, record: NetworkRecord, *, anchor: Path, interface: str) -> None:
+    """Removes the links of a network's bridge but that of its anchor: those of namespaces that the kernel has yet to
+    clean up, by which netavark would think that the network is in use."""
+    with Netlink(sandbox) as outer:
+        bridge = outer.find_link(record.bridge)
+        if bridge is None:
+            return
+        with Netlink(sandbox, namespace=anchor) as inner:
+            own = inner.find_peer(interface)
+        for port in outer.find_ports(bridge):
+            if port != own:
+                with suppress(SystemCallError):
+                    outer.remove_link(port)

@@ -1,15 +1,18 @@
-"""The session's names: one aardvark-dns answers, and another takes its place when names have changed.
+"""The session's names: one aardvark-dns answers, and a new one takes its place when names have changed.
 
-aardvark-dns loses questions while it reads its files again (releases before 1.12 bind their sockets anew). So it is
-never told to while it answers: one that rests gets the new files, is asked until it knows them, and only then do the
-rules lead to it. What is in the file with the servers is true before it is needed: a process that is killed in between
-leaves a server that nobody asks, which goes with the session.
+aardvark-dns loses questions while it reads its files again, and releases before 1.12, which bind their sockets anew,
+at times do not answer any more after that. So none is ever told to: a new one gets the new files, is asked until it
+answers, and then the rules lead to it. One that was replaced goes on for a while: it may still owe an answer.
+
+What is in the file with the servers is true before it is needed: a process that is killed in between leaves a server
+that nobody asks, which goes with the session.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import time
@@ -33,9 +36,11 @@ if TYPE_CHECKING:
 
 _PATIENCE_S = 10.0
 _ASK_AGAIN_S = 0.0005
+_ANSWER_S = 0.001
+"""An answer comes in a tenth of that, unless the question was lost while the server binds its sockets."""
 _REST_S = 2.0
 """How long a server that was replaced still gets answers from upstream for those who asked it."""
-_MOST_RESTING = 4
+_MOST_RESTING = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,21 +64,32 @@ class NameServer:
 
         `gateways` are the addresses that are asked; the first of them knows the name `generation`.
         """
-        servers = self._read()
+        servers = [server for server in self._read() if self._runs(server.pid)]
         if not files:
             self._end(servers)
             return
-        server = self._find_resting(servers)
-        if server is None:
-            server = self._start(files)
-        else:
-            self._fill(self._directory(server.port), files)
-            self._signal(server.pid, signal.SIGHUP)
+        server = self._start(files, after=servers[-1].port if servers else names.FIRST_PORT - 1)
         self._await(server, gateways[0], generation)
-        self._run_nft(names.build_rules(gateways, server.port))
+        direction = names.build_direction(gateways, server.port)
+        self._run_nft(direction if servers else names.build_table() + direction)
         now = time.time()
-        others = [replace(one, replaced=one.replaced or now) for one in servers if one.port != server.port]
-        self._write([*others, replace(server, replaced=None)])
+        resting = [replace(one, replaced=one.replaced or now) for one in servers]
+        rested = self._select_rested(resting, now)
+        # Forgotten before they end: a port that another one has by then is not to be cleared.
+        self._write([*(one for one in resting if one not in rested), server])
+        for one in rested:
+            self._stop(one)
+
+    @staticmethod
+    def _select_rested(servers: Sequence[_Server], now: float) -> list[_Server]:
+        """Those that owe nobody an answer any more, and the oldest of too many."""
+        by_age = sorted(servers, key=lambda one: one.replaced or now)
+        surplus = by_age[: max(0, len(by_age) - _MOST_RESTING)]
+        return [*surplus, *(one for one in by_age[len(surplus) :] if now - (one.replaced or now) >= _REST_S)]
+
+    def _stop(self, server: _Server) -> None:
+        self._signal(server.pid, signal.SIGKILL)
+        shutil.rmtree(self._directory(server.port), ignore_errors=True)
 
     def _directory(self, port: int) -> Path:
         return self._layout.name_server_dir / str(port)
@@ -85,17 +101,6 @@ class NameServer:
     def _write(self, servers: Sequence[_Server]) -> None:
         write_atomically(self._layout.name_server_file, json.dumps([asdict(one) for one in servers]).encode())
 
-    def _find_resting(self, servers: Sequence[_Server]) -> _Server | None:
-        """One that nobody waits for any more, and that still runs."""
-        resting = sorted((one for one in servers if one.replaced is not None), key=lambda one: one.replaced or 0.0)
-        if not resting:
-            return None
-        longest = resting[0]
-        rested = time.time() - (longest.replaced or 0.0) >= _REST_S
-        if not rested and len(resting) < _MOST_RESTING:
-            return None
-        return longest if self._runs(longest.pid) else None
-
     def _runs(self, pid: int) -> bool:
         try:
             descriptor = self._sandbox.open(f"/proc/{pid}/comm", os.O_RDONLY)
@@ -105,20 +110,11 @@ class NameServer:
             return file.read().startswith(b"aardvark-dns")
         return False
 
-    def _fill(self, directory: Path, files: Mapping[str, str]) -> None:
-        for name in os.listdir(directory):
-            if name not in files and name != "aardvark.pid":
-                (directory / name).unlink()
-        for name, content in files.items():
-            # Beside the directory until it is whole: every file in it is taken for a network.
-            new = directory.with_name(f"{directory.name}.new")
-            new.write_text(content)
-            new.rename(directory / name)
-
-    def _start(self, files: Mapping[str, str]) -> _Server:
-        port = self._take_port()
+    def _start(self, files: Mapping[str, str], *, after: int) -> _Server:
+        port = self._take_port(after)
         directory = self._directory(port)
-        self._fill(directory, files)
+        for name, content in files.items():
+            (directory / name).write_text(content)
         argv = [str(get_program("aardvark-dns")), "--config", str(directory), "--port", str(port), "run"]
         with Pipe() as errors:
             process = self._sandbox.spawn(
@@ -133,9 +129,11 @@ class NameServer:
                 )
         return _Server(port, int(pid))
 
-    def _take_port(self) -> int:
+    def _take_port(self, after: int) -> int:
+        """The next free one: that of a server that was just ended may still be bound."""
         self._layout.name_server_dir.mkdir(mode=0o700, exist_ok=True)
-        for port in range(names.FIRST_PORT, names.FIRST_PORT + names.MOST_SERVERS):
+        for step in range(1, names.MOST_SERVERS + 1):
+            port = names.FIRST_PORT + (after - names.FIRST_PORT + step) % names.MOST_SERVERS
             with suppress(FileExistsError):
                 self._directory(port).mkdir(mode=0o700)
                 return port
@@ -150,12 +148,13 @@ class NameServer:
         with self._sandbox.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as asking:
             # It answers by whom it knows, and it knows the gateway.
             asking.bind((gateway, 0))
-            asking.settimeout(0.02)
+            asking.settimeout(_ANSWER_S)
             while not deadline.expired:
                 number = number % 0xFFFF + 1
                 with suppress(OSError):
                     asking.sendto(build(generation, number), (gateway, server.port))
-                    if names.is_answered(asking.recv(4096), number):
+                    # An answer may be to an earlier question: it was the same one.
+                    if names.is_positive(asking.recv(4096)):
                         return
                 time.sleep(_ASK_AGAIN_S)
         raise NetworkError(
@@ -166,27 +165,31 @@ class NameServer:
     def _end(self, servers: Sequence[_Server]) -> None:
         if not servers:
             return
-        self._run_nft(names.build_rules((), 0))
+        self._run_nft(names.build_direction((), 0))
         self._write(())
         for server in servers:
-            if self._runs(server.pid):
-                self._signal(server.pid, signal.SIGKILL)
+            self._stop(server)
 
     def _signal(self, pid: int, number: int) -> None:
         with suppress(SystemCallError):
             self._sandbox.signal(pid, number)
 
     def _run_nft(self, rules: str) -> None:
-        with Pipe() as errors, MemoryFile(rules.encode()) as given:
+        """Returns when the kernel has taken the rules over, which it echoes; nft itself ends some 10 ms later, when the
+        kernel has cleaned up behind it."""
+        with Pipe() as output, MemoryFile(rules.encode()) as given:
             process = self._sandbox.spawn(
-                [str(get_program("nft")), "-f", "-"],
+                [str(get_program("nft")), "--echo", "--file", "-"],
                 env={},
-                descriptors={0: given, 1: errors.writing, 2: errors.writing},
+                descriptors={0: given, 1: output.writing, 2: output.writing},
             )
-            errors.close_writing()
+            output.close_writing()
+            said = output.read_some(timeout_s=_PATIENCE_S)
+            if said.startswith((b"add ", b"delete ", b"flush ", b"table ")):
+                return
             if process.wait(_PATIENCE_S) != 0:
                 raise NetworkError(
                     "leading questions to the session's name server failed: nft refuses its rules",
-                    details=errors.read_tail(timeout_s=1.0),
+                    details=said.decode("utf-8", "replace") + output.read_tail(timeout_s=1.0),
                     hint="the kernel needs nf_tables (modprobe nf_tables nft_redir)",
                 )

@@ -66,46 +66,40 @@ def build_server_file(record: NetworkRecord, entries: str, *, upstream: Sequence
     return f"{','.join(gateways)} {','.join(upstream)}".rstrip() + f"\n{own.to_line()}\n{entries}"
 
 
-def build_rules(gateways: Sequence[str], port: int) -> str:
-    """`nft -f` input that, in one step, leads questions on port 53 of the gateways to `port`.
+def build_table() -> str:
+    """`nft -f` input that makes the table anew, leading nobody anywhere yet.
 
-    Without connection tracking, so that from one packet to the next another server answers: aardvark-dns loses what
-    comes while it reads its files again, so a second one reads them, and the first answers until that has.
+    Questions are led without connection tracking, so that from one packet to the next another server answers.
     """
     last = FIRST_PORT + MOST_SERVERS - 1
-    lines = [f"table inet {TABLE}", f"delete table inet {TABLE}"]
-    if not gateways:
-        return "\n".join(lines) + "\n"
-    asked, answered = [], []
-    for family, addresses in _by_family(gateways):
-        asked.append(f"  {family} daddr {addresses} udp dport 53 notrack udp dport set {port}")
-        answered.append(f"  {family} saddr {addresses} udp sport {FIRST_PORT}-{last} notrack udp sport set 53")
-    redirect = [
-        f"  {family} daddr {addresses} tcp dport 53 redirect to :{port}" for family, addresses in _by_family(gateways)
-    ]
-    lines += [
-        f"table inet {TABLE} {{",
-        " chain questions {\n  type filter hook prerouting priority raw",
-        *asked,
-        " }\n chain own {\n  type filter hook output priority raw",
-        *asked,
-        *answered,
-        " }\n chain streams {\n  type nat hook prerouting priority dstnat",
-        *redirect,
-        " }\n chain own_streams {\n  type nat hook output priority -100",
-        *redirect,
-        " }\n}",
-    ]
+    asked = "".join(f"  udp dport 53 udp dport set {family} daddr map @{name} notrack\n" for family, name in _MAPS)
+    streams = "".join(f"  tcp dport 53 redirect to :{family} daddr map @{name}\n" for family, name in _MAPS)
+    answered = f"  udp sport {FIRST_PORT}-{last} notrack udp sport set 53\n"
+    return (
+        f"table inet {TABLE}\ndelete table inet {TABLE}\ntable inet {TABLE} {{\n"
+        " map servers { type ipv4_addr : inet_service; }\n map servers6 { type ipv6_addr : inet_service; }\n"
+        f" chain questions {{\n  type filter hook prerouting priority raw\n{asked} }}\n"
+        f" chain own {{\n  type filter hook output priority raw\n{asked}{answered} }}\n"
+        f" chain streams {{\n  type nat hook prerouting priority dstnat\n{streams} }}\n"
+        f" chain own_streams {{\n  type nat hook output priority -100\n{streams} }}\n}}\n"
+    )
+
+
+_MAPS = (("ip", "servers"), ("ip6", "servers6"))
+
+
+def build_direction(gateways: Sequence[str], port: int) -> str:
+    """`nft -f` input that, in one step, leads questions on port 53 of the gateways, and of no others, to `port`.
+
+    Only elements of a map change: for a change of chains the kernel waits until no processor uses the old ones.
+    """
+    lines = []
+    for family, name in _MAPS:
+        lines.append(f"flush map inet {TABLE} {name}")
+        elements = [f"{gateway} : {port}" for gateway in gateways if (":" in gateway) == (family == "ip6")]
+        if elements:
+            lines.append(f"add element inet {TABLE} {name} {{ {', '.join(elements)} }}")
     return "\n".join(lines) + "\n"
-
-
-def _by_family(gateways: Sequence[str]) -> list[tuple[str, str]]:
-    found = []
-    for family, six in (("ip", False), ("ip6", True)):
-        addresses = [address for address in gateways if (":" in address) == six]
-        if addresses:
-            found.append((family, f"{{ {', '.join(addresses)} }}"))
-    return found
 
 
 def build_question(name: str, number: int) -> bytes:
@@ -124,6 +118,6 @@ def _build_query(name: str, number: int, kind: int) -> bytes:
     return header + labels + b"\0" + kind.to_bytes(2, "big") + b"\0\x01"
 
 
-def is_answered(answer: bytes, number: int) -> bool:
-    """Whether a server's answer to a query says that the name exists."""
-    return len(answer) >= 12 and answer[:2] == number.to_bytes(2, "big") and answer[3] & 0xF == 0
+def is_positive(answer: bytes) -> bool:
+    """Whether a server's answer says that the name exists."""
+    return len(answer) >= 12 and answer[3] & 0xF == 0

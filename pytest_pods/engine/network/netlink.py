@@ -22,11 +22,13 @@ if TYPE_CHECKING:
 _HEADER = struct.Struct("=IHHII")
 _ERROR = struct.Struct("=i")
 _NLMSG_ERROR = 2
+_NLMSG_DONE = 3
 _REQUEST = 0x1
 _ACKNOWLEDGE = 0x4
 _EXCLUSIVE = 0x200
 _CREATE = 0x400
 _APPEND = 0x800
+_DUMP = 0x300
 _EXTENDED_ACK = 11
 _IFF_UP = 1
 _SOL_NETLINK = 270
@@ -106,10 +108,18 @@ class Netlink:
 
     def find_link(self, name: str) -> int | None:
         """The index of an interface, None if there is none of the name."""
+        message = self._find(name)
+        return None if message is None else int(message["index"])
+
+    def find_peer(self, name: str) -> int | None:
+        """The index of a veth's other end, in the namespace of that."""
+        message = self._find(name)
+        return None if message is None else message.get_attr("IFLA_LINK")
+
+    def _find(self, name: str) -> Any:
         from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 
-        sequence = self._send(_build_link(name, {}), "RTM_GETLINK", 0)
-        packet = self._receive_one(sequence)
+        packet = self._receive(self._send(_build_link(name, {}), "RTM_GETLINK", 0))
         if _HEADER.unpack_from(packet)[1] == _NLMSG_ERROR:
             code, said = _parse_error(packet)
             if code == errno.ENODEV:
@@ -119,11 +129,30 @@ class Netlink:
             )
         message = ifinfmsg(packet)
         message.decode()
-        return int(message["index"])
+        return message
+
+    def find_ports(self, bridge: int) -> list[int]:
+        """The indexes of the interfaces on a bridge."""
+        from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
+
+        sequence = self._send(_build_link(None, {"master": bridge}), "RTM_GETLINK", _DUMP)
+        found = []
+        while True:
+            content = self._receive(sequence)
+            position = 0
+            while position + _HEADER.size <= len(content):
+                length, kind = _HEADER.unpack_from(content, position)[:2]
+                if kind in (_NLMSG_DONE, _NLMSG_ERROR):
+                    return found
+                message = ifinfmsg(content[position : position + length])
+                message.decode()
+                if message.get_attr("IFLA_MASTER") == bridge:
+                    found.append(int(message["index"]))
+                position += (max(length, _HEADER.size) + 3) & ~3
 
     def _change(self, message: Any, kind: str, flags: int, doing: str) -> None:
         sequence = self._send(message, kind, flags | _ACKNOWLEDGE)
-        code, said = _parse_error(self._receive_one(sequence))
+        code, said = _parse_error(self._receive(sequence))
         if code:
             raise SystemCallError(
                 f"{doing} {self._where}: {said or os.strerror(code)}", call=kind, errno=code, subject=doing
@@ -141,8 +170,8 @@ class Netlink:
         self._socket.send(bytes(message.data))
         return self._sequence
 
-    def _receive_one(self, sequence: int) -> bytes:
-        """The packet that answers a request."""
+    def _receive(self, sequence: int) -> bytes:
+        """What the kernel sends next for a request."""
         while True:
             try:
                 packet = self._socket.recv(_MOST_BYTES)

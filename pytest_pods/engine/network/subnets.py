@@ -135,3 +135,11 @@ def build_mac(addresses: Iterable[str]) -> str:
     """A locally administered MAC made from an address: who gets it again is known to its neighbours already."""
     address = min((ipaddress.ip_address(text) for text in addresses), key=lambda one: one.version)
     return ":".join(f"{byte:02x}" for byte in b"\x02\x50" + address.packed[-4:])
+
+
+def select_gateways(record: NetworkRecord) -> tuple[str, ...]:
+    """The gateways that a container's default routes go by: the first of each IP version, as netavark has it."""
+    if record.spec.internal or not record.spec.default_route:
+        return ()
+    first = {gateway.version: str(gateway) for gateway in reversed(record.gateways)}
+    return tuple(first[version] for version in sorted(first))

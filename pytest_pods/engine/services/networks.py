@@ -26,7 +26,7 @@ from pytest_pods.engine.network.leases import list_holders, release_leases, take
 from pytest_pods.engine.network.name_server import NameServer
 from pytest_pods.engine.network.names import NameEntry, build_entries, build_server_file, parse_entries
 from pytest_pods.engine.network.netavark import Netavark, build_request, check_support
-from pytest_pods.engine.network.subnets import build_mac, find_anchor_address
+from pytest_pods.engine.network.subnets import build_mac, find_anchor_address, select_gateways
 from pytest_pods.engine.network.uplink import NAME_SERVER
 from pytest_pods.engine.network_records import InterfaceRecord, NetworkRecord
 from pytest_pods.engine.services.network_definitions import NetworkDefinitions
@@ -120,13 +120,12 @@ class NetworkService:
         addresses = take_leases(
             record, layout, owner=owner, asked=attachment.addresses, is_there=self._find_owner
         )
-        leads = not record.spec.internal and record.spec.default_route
         return InterfaceRecord(
             network=record.name,
             network_id=record.id,
             interface=interface,
             addresses=addresses,
-            gateways=tuple(str(gateway) for gateway in record.gateways) if leads else (),
+            gateways=select_gateways(record),
             mac=attachment.mac or build_mac(one.partition("/")[0] for one in addresses),
             names=tuple(dict.fromkeys((*known_as, *attachment.aliases))),
         )
@@ -214,7 +213,8 @@ class NetworkService:
             self._netavark.set_up(
                 _build_anchor_request(record), layout.anchor_dir / "net", subject=f"network {record.name}"
             )
-            write_atomically(layout.record_file, record.to_bytes())
+            gateways = [str(gateway) for gateway in record.gateways]
+            links.fix_bridge(self._session.start(), record, mac=build_mac(gateways))
             layout.up_file.touch()
         except BaseException:
             with suppress(PodsError):
@@ -228,6 +228,7 @@ class NetworkService:
         with suppress(SystemCallError):
             # netavark needs the namespace to be there; a half-made anchor may not have one.
             os.close(sandbox.open(anchor, os.O_RDONLY | os.O_CLOEXEC))
+            links.clear_bridge(sandbox, record, anchor=anchor, interface=_ANCHOR_INTERFACE)
             self._netavark.tear_down(_build_anchor_request(record), anchor)
             sandbox.unmount(anchor)
         anchor.unlink(missing_ok=True)

@@ -231,10 +231,6 @@ class NetworkLayout:
     directory: Path
 
     @property
-    def record_file(self) -> Path:
-        return self.directory / "record.json"
-
-    @property
     def lock_file(self) -> Path:
         """Held while addresses are taken, and while the network is set up or torn down."""
         return self.directory / "lock"

@@ -1,0 +1,106 @@
+"""Names change while others ask: what is new is known soon, and no question is lost meanwhile."""
+
+from __future__ import annotations
+
+import threading
+
+from pytest_pods.engine.api import Engine
+from pytest_pods.engine.errors import PodsError
+from tests.support.fixtures_store import BUSYBOX
+from tests.support.name_client import NO_ERROR, name_client
+
+SLEEP = ["sleep", "1000"]
+
+
+class Asker:
+    """Asks for a name again and again on a thread, and counts what became of it."""
+
+    def __init__(self, ask: object) -> None:
+        self._ask = ask
+        self._stop = threading.Event()
+        self.answered = 0
+        self.faults: list[str] = []
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        assert callable(self._ask)
+        while not self._stop.is_set():
+            try:
+                code, addresses = self._ask("db")
+            except OSError as error:
+                self.faults.append(repr(error))
+                continue
+            if code != NO_ERROR or not addresses:
+                self.faults.append(f"response code {code}, {addresses}")
+            self.answered += 1
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join(30)
+
+
+def test_no_question_is_lost_while_containers_come_and_go(engine: Engine) -> None:
+    engine.create_network("backend", ipv6=True)
+    engine.create_network("other")
+    engine.run(BUSYBOX, SLEEP, name="db", networks=["backend"])
+    web = engine.run(BUSYBOX, SLEEP, networks=["backend"])
+    with name_client(engine, web) as one, name_client(engine, web) as other:
+        askers = [Asker(one.ask), Asker(other.ask)]
+        for number in range(25):
+            made = engine.create(BUSYBOX, SLEEP, networks=["backend" if number % 3 else "other"])
+            if number % 2:
+                made.remove()
+        for asker in askers:
+            asker.stop()
+    assert [fault for asker in askers for fault in asker.faults] == []
+    assert all(asker.answered > 500 for asker in askers)
+
+
+def test_name_is_known_as_soon_as_its_container_is_there(engine: Engine) -> None:
+    network = engine.create_network("backend")
+    web = engine.run(BUSYBOX, SLEEP, networks=[network])
+    with name_client(engine, web) as client:
+        for number in range(10):
+            container = engine.create(BUSYBOX, SLEEP, name=f"db{number}", networks=[network])
+            assert client.addresses(f"db{number}") == [container.ip]
+            network.disconnect(container)
+            assert not client.knows(f"db{number}")
+
+
+def test_killed_name_server_is_replaced_with_the_next_change(engine: Engine) -> None:
+    import json
+
+    network = engine.create_network("backend")
+    web = engine.run(BUSYBOX, SLEEP, name="web", networks=[network])
+    for _ in range(2):
+        servers = json.loads(engine._session.layout.name_server_file.read_text())
+        for server in servers:
+            engine._session.start().signal(server["pid"], 9)
+        engine.create(BUSYBOX, SLEEP, networks=[network])
+        with name_client(engine, web) as client:
+            assert client.addresses("web") == [web.ip]
+
+
+def test_threads_that_make_containers_on_one_network_at_once(engine: Engine) -> None:
+    engine.create_network("backend")
+    names = [f"worker{number}" for number in range(12)]
+    faults: list[PodsError] = []
+
+    def make(name: str) -> None:
+        try:
+            engine.run(BUSYBOX, SLEEP, name=name, networks=["backend"])
+        except PodsError as error:
+            faults.append(error)
+
+    threads = [threading.Thread(target=make, args=(name,)) for name in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(100)
+    assert faults == []
+    containers = {container.name: container for container in engine.containers()}
+    assert len({container.ip for container in containers.values()}) == len(names)
+    with name_client(engine, containers[names[0]]) as client:
+        for name in names:
+            assert client.addresses(name) == [containers[name].ip]
