@@ -136,7 +136,7 @@ class Netlink:
         from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 
         sequence = self._send(_build_link(None, {"master": bridge}), "RTM_GETLINK", _DUMP)
-        found = []
+        found: list[int] = []
         while True:
             content = self._receive(sequence)
             position = 0
