@@ -26,6 +26,7 @@ from pytest_pods.engine.host.programs import get_version
 from pytest_pods.engine.host.sandbox import Forward
 from pytest_pods.engine.runtime import runc
 from pytest_pods.engine.services import container_state, planning
+from pytest_pods.engine.services.mounting import unmount_all
 from pytest_pods.engine.services.sessions import collect_faults, remove_trees
 from pytest_pods.engine.services.wiring import read_interfaces, rebuild_wiring
 from pytest_pods.engine.specs.networks import NetworkMode
@@ -256,6 +257,7 @@ class Lifecycle:
         steps: list[Callable[[], None]] = [
             lambda: self._end_processes(record, monitor),
             lambda: self._end_forwards(record, sandbox),
+            lambda: unmount_all(sandbox, layout),
             lambda: _unmount(sandbox, layout.merged_dir),
             lambda: self._forget_in_runtime(record),
         ]
