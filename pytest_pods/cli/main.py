@@ -47,7 +47,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "rm": "remove containers",
         "ps": "list containers",
         "logs": "show a container's output",
-        "inspect": "show everything about containers or images",
+        "inspect": "show everything about containers, images or volumes",
         "port": "show the published ports of a container",
     },
     "Images": {
@@ -56,6 +56,9 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "images": "list images",
         "rmi": "remove images",
         "image": "the same as a noun: image ls, image inspect, image rm, …",
+    },
+    "Volumes": {
+        "volume": "volume create, volume ls, volume inspect, volume rm, …",
     },
     "Sessions and the machine": {
         "sessions": "list kept sessions and that of the command line, or end one",
@@ -66,7 +69,18 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
     },
 }
 
-VERBS: Mapping[str, Mapping[str, str]] = {}
+VERBS: Mapping[str, Mapping[str, str]] = {
+    "volume": {
+        "create": "make a volume",
+        "ls": "list volumes",
+        "inspect": "show everything about volumes",
+        "exists": "tell by the exit code whether there is a volume: 0 or 1",
+        "rm": "remove volumes with all that is in them",
+        "prune": "remove the volumes that no container uses",
+        "export": "write what is in a volume as a tar archive",
+        "import": "put what is in a tar archive into a volume",
+    },
+}
 """Nouns whose verbs are commands of their own, in `commands/NOUN/VERB.py` (`import` in `import_.py`). They are named
 `NOUN.VERB` here and `NOUN VERB` to people."""
 _SYNONYMS = {"list": "ls", "remove": "rm"}
