@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pytest_pods.engine.records import ContainerRecord
     from pytest_pods.engine.services.counters import Counters
     from pytest_pods.engine.services.images import Image, ImageService
-    from pytest_pods.engine.services.volumes import VolumeService
+    from pytest_pods.engine.services.volumes import LateRemovals, VolumeService
     from pytest_pods.engine.specs.networks import NetworkSpec
     from pytest_pods.engine.specs.values import Command
     from pytest_pods.engine.specs.volumes import Content, VolumeSpec
@@ -63,6 +63,7 @@ class Engine:
         self._containers: ContainerService | None = None
         self._volumes: VolumeService | None = None
         self._others: dict[str, Engine] = {}
+        self._late_volumes: LateRemovals | None = None
         self._of_command_line = session.kind is SessionKind.COMMAND_LINE
 
     @classmethod
@@ -339,6 +340,28 @@ class Engine:
     def prune_volumes(self) -> list[str]:
         """Removes the volumes that no container uses; their names."""
         return self._volume_service.prune()
+
+    def remove_volumes_later(self, *volumes: Volume) -> None:
+        """Removes volumes in the background, each as soon as no container uses it: tried now, and at each call.
+
+        Faults are raised by `close`.
+        """
+        with self._lock:
+            if self._late_volumes is None:
+                if not volumes:
+                    return
+                from pytest_pods.engine.services.volumes import LateRemovals
+
+                self._late_volumes = LateRemovals()
+        self._late_volumes.add(*volumes)
+        if self._late_volumes:
+            self._service.lifecycle.do_later(self._late_volumes.attempt)
+
+    def await_volume_removal(self, name: str) -> None:
+        """If a volume is to be removed later, waits until what stands before that is done and it was tried."""
+        if self._late_volumes is not None and self._late_volumes.waits_for(name):
+            self.remove_volumes_later()
+            self._service.lifecycle.await_removals()
 
     @staticmethod
     def sessions(root: Path | None = None) -> list[SessionRecord]:

@@ -98,10 +98,6 @@ class Session:
         return os.geteuid() != 0
 
     @property
-    def kind(self) -> SessionKind:
-        return self._kind if self._record is None else self._record.kind
-
-    @property
     def volumes(self) -> VolumesLayout:
         """Where its named volumes are: those of the command line outlive their session."""
         return self.store.volumes if self.kind is SessionKind.COMMAND_LINE else self.layout.volumes

@@ -6,6 +6,7 @@ There are as many places with volumes as sessions, and one more: the command lin
 from __future__ import annotations
 
 import os
+import threading
 import time
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -259,14 +260,32 @@ def _volumes_of(record: ContainerRecord) -> Iterator[VolumeMount]:
     return (mount for mount in record.mounts if isinstance(mount, VolumeMount))
 
 
-def remove_unused(volumes: _Volumes) -> _Volumes:
-    """Removes volumes that nobody uses any more; those that are still used are returned. Raises PodsError."""
-    used = []
-    for volume in volumes:
-        try:
-            volume.remove()
-        except InUseError:
-            used.append(volume)
-        except VolumeNotFoundError:
-            continue
-    return used
+class LateRemovals:
+    """Volumes that are to go as soon as no container uses them any more. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting: _Volumes = []
+
+    def __bool__(self) -> bool:
+        return bool(self._waiting)
+
+    def add(self, *volumes: Volume) -> None:
+        with self._lock:
+            self._waiting += volumes
+
+    def waits_for(self, name: str) -> bool:
+        return any(volume.name == name for volume in self._waiting)
+
+    def attempt(self) -> None:
+        """Removes those that nobody uses; those that are used stay for the next time. Raises PodsError."""
+        with self._lock:
+            left = [*self._waiting]
+            for volume in left:
+                try:
+                    volume.remove()
+                except InUseError:
+                    continue
+                except VolumeNotFoundError:
+                    pass
+                self._waiting.remove(volume)

@@ -16,7 +16,7 @@ from pytest_pods.engine.errors import InvalidSpecError, NameInUseError
 from pytest_pods.engine.state import locks
 from pytest_pods.engine.state.atomic import storage_errors
 from pytest_pods.engine.state.records import find_document, write_document
-from pytest_pods.engine.storage.staging import staged
+from pytest_pods.engine.storage.staging import staged, sweep_staging
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -52,6 +52,7 @@ class VolumeStore:
         target = self.layout.volume(record.name).directory
         if target.exists():
             raise _name_in_use(record.name)
+        self._sweep()
         with staged(self._store, self._launcher) as place, storage_errors(f"making volume {record.name}"):
             self.layout.directory.mkdir(mode=0o711, exist_ok=True)
             make_volume(place.volume, record, entries=entries)
@@ -80,6 +81,7 @@ class VolumeStore:
 
         `check` is called while nobody can begin to use it, and raises if it may not be removed.
         """
+        self._sweep()
         with (
             storage_errors(f"removing volume {name}"),
             # What was moved there is deleted once others may go on.
@@ -92,6 +94,12 @@ class VolumeStore:
             except FileNotFoundError:
                 return False
         return True
+
+
+    def _sweep(self) -> None:
+        """What a killed process left; a session's own staging goes with the session."""
+        if self._store.session_staging_dir is None:
+            sweep_staging(self._store, self._launcher)
 
 
 def make_volume(
