@@ -100,7 +100,7 @@ class VolumeService:
         return [Volume(record, self) for record in records if record is not None]
 
     def _find(self, name: str) -> VolumeRecord | None:
-        if "/" in name or name.startswith("."):
+        if not name or "/" in name or name.startswith("."):
             return None
         layout = self._find_layout(name)
         return None if layout is None else find_record(layout)
