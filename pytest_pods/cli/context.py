@@ -185,7 +185,8 @@ class Context:
             try:
                 act(name)
             except PodsError as error:
-                code = code or self.report(error)
+                reported = self.report(error)
+                code = code or reported
         return code
 
     def report(self, error: PodsError) -> int:
