@@ -36,6 +36,11 @@ def fill(sandbox: Sandbox, volume: VolumeLayout, mount: VolumeMount, *, rootfs: 
 
     Raises StorageError, CommandError.
     """
+    if mount.anonymous:
+        # Nobody else can have it.
+        if mount.copy and not mount.subpath:
+            _fill(sandbox, volume, mount.target, rootfs=rootfs, owner=owner)
+        return
     if volume.used_file.exists():
         return
     with locks.brief(volume.lock_file):

@@ -250,7 +250,7 @@ class VolumeService:
             "Options": {},
             "Scope": "local",
             "Anonymous": record.anonymous,
-            "NeedsCopyUp": not layout.used_file.exists(),
+            "NeedsCopyUp": not record.anonymous and not layout.used_file.exists(),
             # Docker's "not counted": walking the whole tree is not what an inspection should cost.
             "UsageData": {"RefCount": len(self.users(record.name)), "Size": -1},
         }
