@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "kernel.h"
+#include "rooted.h"
 
 enum mount_flags {
     MOUNT_FILE_SYSTEM = 1,
@@ -163,11 +164,29 @@ static int make_file_system(const struct message *message, struct failure *failu
     return tree;
 }
 
+static int clone_tree(int directory, const char *path, unsigned flags)
+{
+    return (int)syscall(CALL_OPEN_TREE, directory, path, KERNEL_OPEN_TREE_CLONE | O_CLOEXEC | flags);
+}
+
 static int make_bind(const struct message *message, bool recursive, struct failure *failure)
 {
     const char *source = message_text(message, TAG_SOURCE);
-    unsigned flags = KERNEL_OPEN_TREE_CLONE | O_CLOEXEC | (recursive ? KERNEL_AT_RECURSIVE : 0U);
-    int tree = (int)syscall(CALL_OPEN_TREE, AT_FDCWD, source, flags);
+    const char *root = message_text(message, TAG_ROOT);
+    unsigned flags = recursive ? KERNEL_AT_RECURSIVE : 0U;
+    int tree;
+    if (root == NULL) {
+        tree = clone_tree(AT_FDCWD, source, flags);
+    } else {
+        int file = open_rooted(root, source, (struct open_how_form){.flags = O_PATH}, failure);
+        if (file == -1) {
+            return -1;
+        }
+        tree = clone_tree(file, "", flags | AT_EMPTY_PATH);
+        int error = errno;
+        close_descriptor(&file);
+        errno = error;
+    }
     if (tree == -1) {
         return fail(failure, "open_tree", source);
     }
@@ -264,6 +283,9 @@ static int check(const struct message *message, uint32_t flags, struct failure *
     }
     if (what == MOUNT_BIND && message_field(message, TAG_SOURCE) == NULL) {
         return fail_with(failure, EBADMSG, "message", "SOURCE");
+    }
+    if (what != MOUNT_BIND && message_field(message, TAG_ROOT) != NULL) {
+        return fail_with(failure, EBADMSG, "message", "ROOT");
     }
     if (what == MOUNT_PROPAGATION && propagation == NULL) {
         return fail_with(failure, EBADMSG, "message", "PROPAGATION");

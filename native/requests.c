@@ -12,11 +12,9 @@
 #include "mounts.h"
 #include "netns.h"
 #include "pins.h"
+#include "rooted.h"
 #include "session.h"
 #include "task.h"
-
-/* A rename anywhere above the path makes openat2 give up rather than be led astray; it is to be asked again. */
-enum { MOST_RACES = 64 };
 
 static int serve_signal(const struct message *message, struct failure *failure)
 {
@@ -38,53 +36,11 @@ static int open_process(const struct message *message, struct failure *failure)
     return pidfd == -1 ? fail(failure, "pidfd_open", NULL) : pidfd;
 }
 
-static int open_racing(int directory, const char *path, const struct open_how_form *how)
-{
-    int file;
-    int tries = 0;
-    do {
-        file = open_within(directory, path, how);
-    } while (file == -1 && (errno == EAGAIN || errno == EINTR) && ++tries < MOST_RACES);
-    return file;
-}
-
-/* Nobody may hold up init with a FIFO that has no writer: it is opened without waiting, and made to wait afterwards. */
-static int open_without_waiting(int directory, const char *path, struct open_how_form how, struct failure *failure)
-{
-    bool wanted = (how.flags & O_NONBLOCK) != 0 || (how.flags & O_PATH) != 0;
-    how.flags |= O_CLOEXEC;
-    if (!wanted) {
-        how.flags |= O_NONBLOCK | O_NOCTTY;
-    }
-    int file = open_racing(directory, path, &how);
-    if (file == -1) {
-        return fail(failure, "openat2", path);
-    }
-    if (!wanted) {
-        int flags = fcntl(file, F_GETFL);
-        fcntl(file, F_SETFL, flags & ~O_NONBLOCK);
-    }
-    return file;
-}
-
 static int open_path(const struct message *message, struct failure *failure)
 {
-    const char *root = message_text(message, TAG_ROOT);
-    int directory = AT_FDCWD;
     struct open_how_form how = {
         .flags = message_u32(message, TAG_OPEN_FLAGS, 0), .mode = message_u32(message, TAG_MODE, 0)};
-    if (root != NULL) {
-        directory = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
-        if (directory == -1) {
-            return fail(failure, "open", root);
-        }
-        how.resolve = RESOLVE_AS_ROOT | RESOLVE_WITHOUT_MAGIC_LINKS;
-    }
-    int file = open_without_waiting(directory, message_text(message, TAG_PATH), how, failure);
-    if (root != NULL) {
-        close_descriptor(&directory);
-    }
-    return file;
+    return open_rooted(message_text(message, TAG_ROOT), message_text(message, TAG_PATH), how, failure);
 }
 
 static int serve_open(const struct message *message, struct failure *failure)

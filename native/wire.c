@@ -47,6 +47,7 @@ static const struct rule mount_rules[] = {
     {TAG_DATA, TEXT, OPTIONAL},
     {TAG_DIRECTORY, TEXT, OPTIONAL},
     {TAG_PROPAGATION, U32, OPTIONAL},
+    {TAG_ROOT, TEXT, OPTIONAL},
 };
 
 static const struct rule unmount_rules[] = {

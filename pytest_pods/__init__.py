@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         ExitedEarlyError,
         HostError,
         ImageNotFoundError,
+        InUseError,
         InvalidInputError,
         InvalidMarkerError,
         InvalidSpecError,
@@ -44,18 +45,21 @@ if TYPE_CHECKING:
         SessionNotFoundError,
         StorageError,
         UnsupportedHostError,
+        VolumeNotFoundError,
         WrongStateError,
     )
     from pytest_pods.engine.records import ContainerState
     from pytest_pods.engine.services.execution import ExecResult
     from pytest_pods.engine.services.images import Image
     from pytest_pods.engine.specs.container import ContainerSpec, PullPolicy
-    from pytest_pods.engine.specs.mounts import BindMount, TmpfsMount
+    from pytest_pods.engine.specs.mounts import BindMount, ImageMount, TmpfsMount, VolumeMount
     from pytest_pods.engine.specs.networks import NetworkMode
     from pytest_pods.engine.specs.ports import PortSpec
+    from pytest_pods.engine.volume import Volume
     from pytest_pods.engine.waiting import Readiness, Wait
     from pytest_pods.fixtures.containers import RunContainer
     from pytest_pods.fixtures.declared import container_fixture
+    from pytest_pods.fixtures.volumes import MakeVolume, volume_fixture
 
 __all__ = [
     "AuthenticationError",
@@ -76,10 +80,13 @@ __all__ = [
     "ExitedEarlyError",
     "HostError",
     "Image",
+    "ImageMount",
     "ImageNotFoundError",
+    "InUseError",
     "InvalidInputError",
     "InvalidMarkerError",
     "InvalidSpecError",
+    "MakeVolume",
     "MissingProgramError",
     "NameInUseError",
     "NetworkError",
@@ -101,9 +108,13 @@ __all__ = [
     "StorageError",
     "TmpfsMount",
     "UnsupportedHostError",
+    "Volume",
+    "VolumeMount",
+    "VolumeNotFoundError",
     "Wait",
     "WrongStateError",
     "container_fixture",
+    "volume_fixture",
     "waits",
 ]
 
@@ -115,14 +126,19 @@ _HOMES = {
     "Engine": "engine.api",
     "ExecResult": "engine.services.execution",
     "Image": "engine.services.images",
+    "ImageMount": "engine.specs.mounts",
+    "MakeVolume": "fixtures.volumes",
     "NetworkMode": "engine.specs.networks",
     "PortSpec": "engine.specs.ports",
     "PullPolicy": "engine.specs.container",
     "Readiness": "engine.waiting",
     "RunContainer": "fixtures.containers",
     "TmpfsMount": "engine.specs.mounts",
+    "Volume": "engine.volume",
+    "VolumeMount": "engine.specs.mounts",
     "Wait": "engine.waiting",
     "container_fixture": "fixtures.declared",
+    "volume_fixture": "fixtures.volumes",
 }
 
 

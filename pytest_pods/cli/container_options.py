@@ -34,7 +34,11 @@ CONTAINER_GROUPS = (
     ),
     OptionGroup(
         "Files and network",
-        O("-v", "--volume", value="SOURCE:TARGET[:ro]", repeats=True, help="a file or directory of this machine"),
+        O("-v", "--volume", value="[SOURCE:]TARGET[:OPTIONS]", repeats=True,
+          help="a file or directory of this machine, or a volume by its name; without SOURCE, a volume of its own. "
+          "OPTIONS: ro, nocopy, U, z, noexec, rbind, …"),
+        O("--mount", value="type=KIND,KEY=VALUE,…", repeats=True,
+          help="the same with more to say: bind, volume, tmpfs or image; source, target, readonly, subpath, …"),
         O("--tmpfs", value="TARGET[:OPTIONS]", repeats=True, help="a memory file system, e.g. /run:size=64m"),
         O("-p", "--publish", value="[IP:][PORT:]PORT[/udp]", repeats=True,
           help="reach its PORT at a port of this machine (default: a free one, on 127.0.0.1)"),
@@ -77,9 +81,10 @@ def build_spec(parsed: Parsed, *, remove: bool) -> ContainerSpec:
     image, *command = parsed.operands
     options: dict[str, Any] = {
         "env": read_environment(parsed.all("--env-file"), parsed.all("--env"), os.environ),
-        "labels": dict(_split_label(text) for text in parsed.all("--label")),
+        "labels": read_labels(parsed.all("--label")),
         "ports": parsed.all("--publish"),
         "volumes": [absolute_volume(text) for text in parsed.all("--volume")],
+        "mounts": parsed.all("--mount"),
         "tmpfs": parsed.all("--tmpfs"),
         "cap_add": _split_list(parsed.all("--cap-add")),
         "cap_drop": _split_list(parsed.all("--cap-drop")),
@@ -134,6 +139,11 @@ def _parse_variable(text: str, own: Mapping[str, str], *, where: str) -> dict[st
     if separator:
         return {name: value}
     return {name: own[name]} if name in own else {}
+
+
+def read_labels(texts: list[str]) -> dict[str, str]:
+    """Raises UsageError."""
+    return dict(_split_label(text) for text in texts)
 
 
 def _split_label(text: str) -> tuple[str, str]:

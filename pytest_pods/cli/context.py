@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pytest_pods.engine.errors import PodsError
     from pytest_pods.engine.events import Progress
     from pytest_pods.engine.state.sessions import SessionRecord
+    from pytest_pods.engine.volume import Volume
     from pytest_pods.settings import Settings
 
 ENGINE_FAILED = 125
@@ -28,6 +29,7 @@ class Context:
         self._settings: Settings | None = None
         self._opened: list[Engine] = []
         self._engines: dict[str, Engine] = {}
+        self._volumes: Engine | None = None
 
     def __enter__(self) -> Context:
         return self
@@ -87,6 +89,45 @@ class Context:
         self._opened.append(engine)
         return engine
 
+    def open_for_volumes(self) -> Engine:
+        """Where volumes are made: the command line's place, which needs no session, or the session of --session."""
+        if self._session is not None:
+            return self._attach(self.live_sessions()[0].id)
+        if self._volumes is None:
+            from pytest_pods.engine.api import Engine
+
+            self._volumes = Engine.open_command_line_volumes(root=self.settings.root)
+            self._opened.append(self._volumes)
+        return self._volumes
+
+    def find_volumes(self) -> list[tuple[str, Volume]]:
+        """All volumes: the command line's with an empty text, then those of kept sessions with the session's ID."""
+        from pytest_pods.engine.errors import SessionNotFoundError
+        from pytest_pods.engine.state.sessions import SessionKind
+
+        found = [("", volume) for volume in self.open_for_volumes().volumes()]
+        if self._session is not None:
+            return found
+        for record in self.live_sessions():
+            if record.kind is SessionKind.KEPT:
+                try:
+                    found += [(record.id, volume) for volume in self._attach(record.id).volumes()]
+                except SessionNotFoundError:
+                    continue
+        return found
+
+    def get_volume(self, name: str) -> Volume:
+        """By name, the command line's first. Raises VolumeNotFoundError."""
+        from pytest_pods.engine.errors import VolumeNotFoundError
+
+        for _, volume in self.find_volumes():
+            if volume.name == name:
+                return volume
+        raise VolumeNotFoundError(
+            f"no volume {name!r}" + (f" in session {self._session}" if self._session else ""),
+            hint="pytest-pods volume ls lists those that there are",
+        )
+
     def live_sessions(self) -> list[SessionRecord]:
         """Those that can be worked in: the command line's first, then kept ones, the youngest first."""
         from pytest_pods.engine.api import Engine
@@ -144,7 +185,8 @@ class Context:
             try:
                 act(name)
             except PodsError as error:
-                code = code or self.report(error)
+                reported = self.report(error)
+                code = code or reported
         return code
 
     def report(self, error: PodsError) -> int:

@@ -143,7 +143,7 @@ def build_document(seen: Seen, now: datetime) -> dict[str, Any]:
         "Pid": state.container_pid or 0,
         "AutoRemove": record.spec.remove,
         "Labels": dict(record.spec.labels),
-        "Mounts": [mount.target for mount in record.spec.mounts],
+        "Mounts": [mount.target for mount in record.mounts],
         "Networks": [record.spec.network.value],
         "Ports": [
             {

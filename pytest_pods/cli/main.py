@@ -47,7 +47,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "rm": "remove containers",
         "ps": "list containers",
         "logs": "show a container's output",
-        "inspect": "show everything about containers or images",
+        "inspect": "show everything about containers, images or volumes",
         "port": "show the published ports of a container",
     },
     "Images": {
@@ -55,7 +55,10 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "load": "bring the images of an archive",
         "images": "list images",
         "rmi": "remove images",
-        "image": "the same as nouns: image ls, image inspect, image rm, …",
+        "image": "the same as a noun: image ls, image inspect, image rm, …",
+    },
+    "Volumes": {
+        "volume": "volume create, volume ls, volume inspect, volume rm, …",
     },
     "Sessions and the machine": {
         "sessions": "list kept sessions and that of the command line, or end one",
@@ -66,7 +69,31 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
     },
 }
 
+VERBS: Mapping[str, Mapping[str, str]] = {
+    "volume": {
+        "create": "make a volume",
+        "ls": "list volumes",
+        "inspect": "show everything about volumes",
+        "exists": "tell by the exit code whether there is a volume: 0 or 1",
+        "rm": "remove volumes with all that is in them",
+        "prune": "remove the volumes that no container uses",
+        "export": "write what is in a volume as a tar archive",
+        "import": "put what is in a tar archive into a volume",
+    },
+}
+"""Nouns whose verbs are commands of their own, in `commands/NOUN/VERB.py` (`import` in `import_.py`). They are named
+`NOUN.VERB` here and `NOUN VERB` to people."""
+_SYNONYMS = {"list": "ls", "remove": "rm"}
+
+
 _NOUNS: Mapping[str, Mapping[str, str]] = {
+    **{
+        noun: {
+            **{verb: f"{noun}.{verb}" for verb in verbs},
+            **{synonym: f"{noun}.{verb}" for synonym, verb in _SYNONYMS.items() if verb in verbs},
+        }
+        for noun, verbs in VERBS.items()
+    },
     "image": {
         "ls": "images",
         "list": "images",
@@ -140,11 +167,13 @@ def _dispatch(words: list[str]) -> int:
         return _help(words[1:])
     if words[0] in ("--version", "-v"):
         words[0] = "version"
+    if _asks_for_help_of_noun(words):
+        return _help(words[:1])
     name, words = _resolve(words)
     module = _import_command(name)
-    parsed = parse_arguments(name, module.COMMAND, [*leading, *words])
+    parsed = parse_arguments(_spoken(name), module.COMMAND, [*leading, *words])
     if parsed.flag("--help"):
-        return _help([name])
+        return _print_command_help(name)
     return _run(module, parsed)
 
 
@@ -172,9 +201,6 @@ def _resolve(words: list[str]) -> tuple[str, list[str]]:
     if name in _NOUNS:
         verbs = _NOUNS[name]
         if not rest or rest[0] not in verbs:
-            if rest and rest[0] in ("--help", "-h"):
-                print(f"Usage: pytest-pods {name} COMMAND …\n\nCommands: {', '.join(sorted(verbs))}")
-                raise SystemExit(0)
             raise UsageError(
                 f"unknown command {' '.join([name, *rest[:1]])!r}", hint=f"it takes: {', '.join(sorted(verbs))}"
             )
@@ -187,34 +213,63 @@ def _resolve(words: list[str]) -> tuple[str, list[str]]:
     raise UsageError(f"unknown command {name!r}", hint=_did_you_mean(name))
 
 
+def _asks_for_help_of_noun(words: list[str]) -> bool:
+    return words[0] in _NOUNS and words[1:2] in (["--help"], ["-h"], ["help"])
+
+
+def _spoken(name: str) -> str:
+    return name.replace(".", " ")
+
+
 def _summaries() -> dict[str, str]:
-    return {name: summary for group in GROUPS.values() for name, summary in group.items()}
+    """Command → what it does; a verb of a noun as `NOUN.VERB`."""
+    found = {name: summary for group in GROUPS.values() for name, summary in group.items()}
+    found.update({f"{noun}.{verb}": summary for noun, verbs in VERBS.items() for verb, summary in verbs.items()})
+    return found
 
 
 def _did_you_mean(name: str) -> str:
     import difflib
 
-    near = difflib.get_close_matches(name, list(_summaries()), n=1)
+    near = difflib.get_close_matches(name, [known for known in _summaries() if "." not in known], n=1)
     return f"did you mean {near[0]}?" if near else "pytest-pods --help lists the commands"
 
 
 def _import_command(name: str) -> CommandModule:
     # importlib would cost some milliseconds more.
     full_name = f"pytest_pods.cli.commands.{name}"
+    if name.endswith(".import"):
+        full_name += "_"
     __import__(full_name)
     module: CommandModule = sys.modules[full_name]
     return module
 
 
 def _help(words: list[str]) -> int:
+    if words and words[0] in _NOUNS and len(words) == 1:
+        return _print_noun_help(words[0])
     if words:
-        name, _ = _resolve(words)
-        print(build_help(name, _summaries()[name], _import_command(name).COMMAND), end="")
-        return 0
+        return _print_command_help(_resolve(words)[0])
     lines = [_HEAD]
     for title, commands in GROUPS.items():
         lines += [f"{title}:", *(f"  {name:<10}{summary}" for name, summary in commands.items()), ""]
     print("\n".join([*lines, _TAIL]), end="")
+    return 0
+
+
+def _print_command_help(name: str) -> int:
+    print(build_help(_spoken(name), _summaries()[name], _import_command(name).COMMAND), end="")
+    return 0
+
+
+def _print_noun_help(noun: str) -> int:
+    summaries = _summaries()
+    targets: dict[str, str] = {}
+    for verb, target in _NOUNS[noun].items():
+        targets.setdefault(target, verb)
+    lines = [f"Usage: pytest-pods {noun} COMMAND …", "", "Commands:"]
+    lines += [f"  {verb:<10}{summaries[target.split()[0]]}" for target, verb in targets.items()]
+    print("\n".join([*lines, "", f"`pytest-pods {noun} COMMAND --help` tells more."]))
     return 0
 
 

@@ -11,19 +11,24 @@ from pytest_pods.engine.services.containers import ContainerService
 from pytest_pods.engine.services.sessions import Session, SweepReport, open_command_line_session, sweep
 from pytest_pods.engine.specs.container import ContainerSpec, PullPolicy, build_container_spec
 from pytest_pods.engine.state.layout import StoreLayout, build_store_layout
-from pytest_pods.engine.state.sessions import SessionRecord, live_sessions
+from pytest_pods.engine.state.sessions import SessionKind, SessionRecord, live_sessions
+from pytest_pods.engine.state.store import ensure_store
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
 
     from pytest_pods.engine.container import Container
     from pytest_pods.engine.events import Progress
     from pytest_pods.engine.network_handle import Network
+    from pytest_pods.engine.records import ContainerRecord
     from pytest_pods.engine.services.counters import Counters
     from pytest_pods.engine.services.images import Image, ImageService
+    from pytest_pods.engine.services.volumes import LateRemovals, VolumeService
     from pytest_pods.engine.specs.networks import NetworkSpec
     from pytest_pods.engine.specs.values import Command
+    from pytest_pods.engine.specs.volumes import Content, VolumeSpec
+    from pytest_pods.engine.volume import Volume
 
 DEFAULT_TIMEOUT_S = 60.0
 
@@ -56,6 +61,10 @@ class Engine:
         self._lock = threading.RLock()
         self._images: ImageService | None = None
         self._containers: ContainerService | None = None
+        self._volumes: VolumeService | None = None
+        self._others: dict[str, Engine] = {}
+        self._late_volumes: LateRemovals | None = None
+        self._of_command_line = session.kind is SessionKind.COMMAND_LINE
 
     @classmethod
     def open(
@@ -86,6 +95,15 @@ class Engine:
         return cls(session, insecure_registries=insecure_registries, pull=pull, timeout=timeout, progress=progress)
 
     @classmethod
+    def open_command_line_volumes(cls, *, root: Path | None = None) -> Self:
+        """A session of its own that works on the volumes of the command line, whose session need not be there."""
+        store = build_store_layout(root)
+        ensure_store(store)
+        engine = cls(Session(store))
+        engine._of_command_line = True
+        return engine
+
+    @classmethod
     def attach(cls, session_id: str, *, root: Path | None = None, timeout: float = DEFAULT_TIMEOUT_S) -> Self:
         """A live session that was kept, or the command line's. Raises SessionNotFoundError."""
         session = Session(build_store_layout(root), session_id=session_id)
@@ -109,6 +127,8 @@ class Engine:
             if self._containers is not None:
                 self._containers.lifecycle.finish()
         finally:
+            for other in self._others.values():
+                other.close()
             self._session.leave()
 
     def end(self) -> None:
@@ -168,11 +188,39 @@ class Engine:
                 self._containers = ContainerService(
                     self._session,
                     images=lambda: self._image_service,
+                    volumes=lambda: self._volume_service,
                     counters=self._counters,
                     pull=self._pull_policy,
                     timeout=self._timeout,
                 )
             return self._containers
+
+    @property
+    def _volume_service(self) -> VolumeService:
+        with self._lock:
+            if self._volumes is None:
+                from pytest_pods.engine.services.volumes import VolumeService
+
+                session = self._session
+                own = replace(session.store, session_staging_dir=session.layout.staging_dir)
+                self._volumes = VolumeService(
+                    session.store.volumes if self._of_command_line else session.volumes,
+                    store=session.store if self._of_command_line else own,
+                    launcher=session.start,
+                    session=None if self._of_command_line else session.layout,
+                    open_container=self._open_container,
+                )
+            return self._volumes
+
+    def _open_container(self, record: ContainerRecord) -> Container:
+        if record.session_id == self._session.id:
+            return self._service.get(record.id)
+        with self._lock:
+            if record.session_id not in self._others:
+                session = Session(self._session.store, session_id=record.session_id)
+                session.attach()
+                self._others[record.session_id] = Engine(session, timeout=self._timeout)
+            return self._others[record.session_id].container(record.id)
 
     def pull(
         self,
@@ -264,6 +312,56 @@ class Engine:
         from pytest_pods.engine.network_handle import Network
 
         return [Network(record, self._service) for record in self._service.networks.definitions.list()]
+
+    def create_volume(
+        self, name: str | None = None, *, labels: Mapping[str, str] | None = None, content: Content | None = None
+    ) -> Volume:
+        """A volume that goes with the session; the command line's stay. `content` is a directory that is copied into
+        it, or a mapping of relative paths to texts, bytes or paths. Raises NameInUseError, InvalidSpecError."""
+        from pytest_pods.engine.specs.volumes import build_volume_spec
+
+        return self.create_volume_from(build_volume_spec(name, labels=labels, content=content))
+
+    def create_volume_from(self, spec: VolumeSpec) -> Volume:
+        return self._volume_service.create(spec)
+
+    def volume(self, name: str) -> Volume:
+        """Raises VolumeNotFoundError."""
+        return self._volume_service.get(name)
+
+    def volumes(self) -> list[Volume]:
+        """Named ones by name, then those that go with a container."""
+        return self._volume_service.list()
+
+    def remove_volume(self, name: str, *, force: bool = False) -> None:
+        """Raises VolumeNotFoundError, and InUseError for one that containers use; `force` removes those first."""
+        self._volume_service.remove(name, force=force)
+
+    def prune_volumes(self) -> list[str]:
+        """Removes the volumes that no container uses; their names."""
+        return self._volume_service.prune()
+
+    def remove_volumes_later(self, *volumes: Volume) -> None:
+        """Removes volumes in the background, each as soon as no container uses it: tried now, and at each call.
+
+        Faults are raised by `close`.
+        """
+        with self._lock:
+            if self._late_volumes is None:
+                if not volumes:
+                    return
+                from pytest_pods.engine.services.volumes import LateRemovals
+
+                self._late_volumes = LateRemovals()
+        self._late_volumes.add(*volumes)
+        if self._late_volumes:
+            self._service.lifecycle.do_later(self._late_volumes.attempt)
+
+    def await_volume_removal(self, name: str) -> None:
+        """If a volume is to be removed later, waits until what stands before that is done and it was tried."""
+        if self._late_volumes is not None and self._late_volumes.waits_for(name):
+            self.remove_volumes_later()
+            self._service.lifecycle.await_removals()
 
     @staticmethod
     def sessions(root: Path | None = None) -> list[SessionRecord]:

@@ -93,6 +93,10 @@ class NetworkNotFoundError(NotFoundError):
     """No such network in the session, or the container is not on it."""
 
 
+class VolumeNotFoundError(NotFoundError):
+    """No such volume in the sessions that were searched."""
+
+
 class SessionNotFoundError(NotFoundError):
     """No such live session."""
 
@@ -102,11 +106,11 @@ class ConflictError(PodsError):
 
 
 class NameInUseError(ConflictError):
-    """Another container of the session has the name."""
+    """Another container, or volume, has the name."""
 
 
 class InUseError(ConflictError):
-    """The thing is needed by something else: an image by a container."""
+    """The thing is needed by something else: an image or a volume by a container."""
 
 
 class WrongStateError(ConflictError):

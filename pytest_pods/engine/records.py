@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from pytest_pods.engine.errors import InvalidDocumentError
 from pytest_pods.engine.specs.container import ContainerSpec, PullPolicy
-from pytest_pods.engine.specs.mounts import BindMount, TmpfsMount
+from pytest_pods.engine.specs.mounts import BindMount, ImageMount, MountSpec, TmpfsMount, VolumeMount
 from pytest_pods.engine.specs.networks import Attachment, NetworkMode
 from pytest_pods.engine.specs.ports import PortSpec
 
@@ -38,7 +38,11 @@ class PublishedPort:
 
 @dataclass(frozen=True, slots=True)
 class ContainerRecord:
-    """What is known of a container when it is created. `created`: seconds since the epoch; `argv`: what it executes."""
+    """What is known of a container when it is created. `created`: seconds since the epoch; `argv`: what it executes.
+
+    `mounts` are those of the spec and the volumes that its image declares, each volume with its name; `mounted_images`
+    the IDs of the images among them, in their order. `layers` are of all images that it needs.
+    """
 
     id: str
     name: str
@@ -53,9 +57,12 @@ class ContainerRecord:
     ports: tuple[PublishedPort, ...]
     created: float
     layers: tuple[str, ...]
+    mounts: tuple[MountSpec, ...] = ()
+    mounted_images: tuple[str, ...] = ()
 
     def to_bytes(self) -> bytes:
         document = asdict(self)
+        document["mounts"] = [_mount_document(mount) for mount in self.mounts]
         document["spec"] = _spec_document(self.spec)
         return json.dumps(document).encode()
 
@@ -67,6 +74,8 @@ class ContainerRecord:
             document["spec"] = _parse_spec(document["spec"])
             document["argv"] = tuple(document["argv"])
             document["layers"] = tuple(document["layers"])
+            document["mounts"] = tuple(_parse_mount(mount) for mount in document.get("mounts", ()))
+            document["mounted_images"] = tuple(document.get("mounted_images", ()))
             document["ports"] = tuple(PublishedPort(**port) for port in document["ports"])
             return cls(**document)
         except (ValueError, TypeError, KeyError) as error:
@@ -101,7 +110,7 @@ def _spec_document(spec: ContainerSpec) -> dict[str, Any]:
         if isinstance(value, enum.Enum):
             value = value.value
         elif field.name == "mounts":
-            value = [{"kind": type(mount).__name__, **asdict(mount)} for mount in value]
+            value = [_mount_document(mount) for mount in value]
         elif field.name in ("ports", "networks"):
             value = [asdict(one) for one in value]
         elif isinstance(value, Mapping):
@@ -118,7 +127,7 @@ def _parse_spec(document: dict[str, Any]) -> ContainerSpec:
     values["pull"] = PullPolicy(document["pull"]) if document["pull"] else None
     values["ports"] = tuple(PortSpec(**port) for port in document["ports"])
     values["networks"] = tuple(_parse_attachment(one) for one in document["networks"])
-    values["mounts"] = tuple(_parse_mount(dict(mount)) for mount in document["mounts"])
+    values["mounts"] = tuple(_parse_mount(mount) for mount in document["mounts"])
     return ContainerSpec(**values)
 
 
@@ -128,8 +137,19 @@ def _parse_attachment(document: dict[str, Any]) -> Attachment:
     )
 
 
-def _parse_mount(document: dict[str, Any]) -> BindMount | TmpfsMount:
-    kind = document.pop("kind")
-    if kind == "BindMount":
-        return BindMount(**document)
-    return TmpfsMount(**{**document, "options": tuple(document["options"])})
+_MOUNTS: dict[str, type[MountSpec]] = {
+    kind.__name__: kind for kind in (BindMount, VolumeMount, ImageMount, TmpfsMount)
+}
+
+
+def _mount_document(mount: MountSpec) -> dict[str, Any]:
+    return {"kind": type(mount).__name__, **asdict(mount)}
+
+
+def _parse_mount(document: Mapping[str, Any]) -> MountSpec:
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in document.items()
+    }
+    kind: Any = _MOUNTS[values.pop("kind")]
+    mount: MountSpec = kind(**values)
+    return mount

@@ -33,7 +33,12 @@ LEVELS: tuple[tuple[str, ...], ...] = (
         "pytest_pods.engine.runtime",
     ),
     ("pytest_pods.engine.build",),
-    ("pytest_pods.engine.services", "pytest_pods.engine.container", "pytest_pods.engine.network_handle"),
+    (
+        "pytest_pods.engine.services",
+        "pytest_pods.engine.container",
+        "pytest_pods.engine.network_handle",
+        "pytest_pods.engine.volume",
+    ),
     ("pytest_pods.engine.api",),
     ("pytest_pods.settings", "pytest_pods.waits", "pytest_pods.hookspecs"),
     ("pytest_pods.markers", "pytest_pods.report", "pytest_pods.cli"),

@@ -160,7 +160,7 @@ def test_missing_program(cli: CommandLine, tmp_path: Path, program: str) -> None
         pytest.param(["run", "Not A Reference"], ("Not A Reference",), id="reference"),
         pytest.param(["run", "-p", "99999:80", BUSYBOX], ("99999",), id="port"),
         pytest.param(["run", "--name", "a b", BUSYBOX], ("a b",), id="name"),
-        pytest.param(["run", "-v", "relative:/data", BUSYBOX], ("relative",), id="volume"),
+        pytest.param(["run", "-v", "relative/place:/data", BUSYBOX], ("relative/place",), id="volume"),
         pytest.param(["run", "-v", "/no/such/place:/data", BUSYBOX, "true"], ("/no/such/place",), id="volume's source"),
         pytest.param(["run", "--cap-add", "CAP_NONSENSE", BUSYBOX, "true"], ("CAP_NONSENSE",), id="capability"),
         pytest.param(["run", "-u", "mallory", BUSYBOX, "true"], ("mallory",), id="user"),

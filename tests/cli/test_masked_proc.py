@@ -54,6 +54,14 @@ def test_published_port_exec_and_removal_with_a_way_out(run: RunAsUser) -> None:
     assert run("rm", "-f", container).returncode == 0
 
 
+def test_volumes_and_their_parts_are_mounted(run: RunAsUser) -> None:
+    part = "type=volume,src=data,dst=/part,subpath=deep"
+    assert run("run", "--rm", "--network", "none", "-v", "data:/d:U", IMAGE, "mkdir", "/d/deep").returncode == 0
+    done = run("run", "--rm", "--network", "none", "--mount", part, "-v", "/own", IMAGE, "touch", "/part/x", "/own/y")
+    assert done.returncode == 0, done.stderr
+    assert run("volume", "rm", "data").stdout == "data\n"
+
+
 @pytest.mark.parametrize("ending", [("rm", "-f"), ("stop", "-t", "0"), ("kill",)], ids=lambda words: words[0])
 def test_children_that_the_first_process_does_not_know_end_with_it(run: RunAsUser, ending: tuple[str, ...]) -> None:
     script = "setsid sleep 1000 & (sleep 1001 &); exec sleep 1002"

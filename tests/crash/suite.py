@@ -35,7 +35,8 @@ def test_busy(number: int, pods: Engine, run_container: Callable[..., Container]
     tell("create")
     network = ("none", "private", "host")[number % 3]
     ports = [] if network == "host" else [80]
-    container = pods.create(BUSYBOX, ["sleep", "1000"], network=network, ports=ports)
+    volumes = [f"shared{number}:/shared", "/own"]
+    container = pods.create(BUSYBOX, ["sleep", "1000"], network=network, ports=ports, volumes=volumes)
     tell("start")
     container.start()
     tell("exec")
@@ -45,4 +46,6 @@ def test_busy(number: int, pods: Engine, run_container: Callable[..., Container]
     run_container(BUSYBOX, ["sh", "-c", "echo > /file; sleep 1000"], network="none")
     tell("remove")
     container.remove()
+    tell("remove volume")
+    pods.remove_volume(f"shared{number}")
     tell("next")

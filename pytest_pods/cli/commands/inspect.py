@@ -1,4 +1,4 @@
-"""`inspect`: everything about containers or images, as documents in Docker's shape."""
+"""`inspect`: everything about containers, images or volumes, as documents in Docker's shape."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COMMAND = Command(
         "Options",
         Option("-f", "--format", value="FORMAT", help="json (default), or a template such as '{{.State.Status}}'"),
         Option("--type", value="KIND", help="what the names are of (default: a container if there is one)",
-               choices=("container", "image", "all")),
+               choices=("container", "image", "volume", "all")),
     ),
     least=1,
     most=None,
@@ -51,19 +51,31 @@ def run(parsed: Parsed, context: Context) -> int:
 
 def _inspect(name: str, kind: str, context: Context) -> dict[str, Any]:
     from pytest_pods.cli.image_views import build_image_inspection
-    from pytest_pods.engine.errors import ContainerNotFoundError, ImageNotFoundError, InvalidInputError, NotFoundError
+    from pytest_pods.engine.errors import (
+        ContainerNotFoundError,
+        ImageNotFoundError,
+        InvalidInputError,
+        NotFoundError,
+        VolumeNotFoundError,
+    )
 
-    if kind != "image":
+    if kind in ("container", "all"):
         try:
             return context.get_container(name)[1].inspect()
         except ContainerNotFoundError:
             if kind == "container":
                 raise
+    if kind in ("image", "all"):
+        try:
+            return build_image_inspection(context.open_for_images().image(name))
+        except (ImageNotFoundError, InvalidInputError):
+            if kind == "image":
+                raise
     try:
-        return build_image_inspection(context.open_for_images().image(name))
-    except (ImageNotFoundError, InvalidInputError):
-        if kind == "image":
+        return context.get_volume(name).inspect()
+    except VolumeNotFoundError:
+        if kind == "volume":
             raise
-        raise NotFoundError(
-            f"no container or image {name!r}", hint="pytest-pods ps -a and pytest-pods images list them"
-        ) from None
+    raise NotFoundError(
+        f"no container, image or volume {name!r}", hint="pytest-pods ps -a, images and volume ls list them"
+    )

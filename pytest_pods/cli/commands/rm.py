@@ -15,7 +15,7 @@ COMMAND = Command(
         "Options",
         Option("-f", "--force", help="also those that run: they are killed; one that is not there is no error"),
         Option("-a", "--all", help="all of them"),
-        Option("-v", "--volumes", help="accepted: anonymous volumes go with their container anyway"),
+        Option("-v", "--volumes", help="accepted: volumes without a name go with their container anyway"),
     ),
     least=0,
     most=None,

@@ -272,17 +272,23 @@ class Sandbox:
 
     def bind(
         self,
-        source: Path,
+        source: Path | str,
         target: Path,
         *,
+        root: Path | None = None,
         recursive: bool = False,
         attributes: MountAttribute = MountAttribute(0),
     ) -> None:
-        """Binds `source` on `target` in the session's mount namespace. Raises SystemCallError."""
+        """Binds `source` on `target` in the session's mount namespace; with `root` never anything outside of it.
+
+        Raises SystemCallError.
+        """
         flags = _MountFlag.BIND | (_MountFlag.RECURSIVE if recursive else 0)
         message = Message(Kind.MOUNT).u32(Tag.FLAGS, flags).text(Tag.SOURCE, str(source)).text(Tag.TARGET, str(target))
         if attributes:
             message.u64(Tag.ATTRIBUTES, int(attributes))
+        if root is not None:
+            message.text(Tag.ROOT, str(root))
         self._ask(message, f"{source} on {target}")
 
     def unmount(self, target: Path, *, detach: bool = True) -> None:

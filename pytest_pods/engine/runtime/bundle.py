@@ -20,8 +20,8 @@ from pytest_pods.engine.oci.runtime_spec import (
 )
 from pytest_pods.engine.runtime import defaults
 from pytest_pods.engine.runtime.capabilities import build_capability_sets, merge_capabilities
+from pytest_pods.engine.runtime.mounts import build_mount
 from pytest_pods.engine.runtime.seccomp import build_seccomp_document
-from pytest_pods.engine.specs.mounts import BindMount, MountSpec, TmpfsMount
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -57,6 +57,7 @@ class BundleRequest:
     `available_capabilities` is what the sandbox may hand on, `own_limits` are the hard limits that it may not exceed,
     `architecture` is the machine's (`os.uname().machine`). `cgroup_namespace` belongs to cgroup v2. `single_id` says
     that the user namespace has one id only; without `pid_namespace` the container sees the machine's processes.
+    `mounts` are those that are asked for, with their sources settled; None where the spec's need no settling.
     """
 
     spec: ContainerSpec
@@ -75,6 +76,7 @@ class BundleRequest:
     single_id: bool = False
     pid_namespace: bool = True
     oom_score: int | None = None
+    mounts: tuple[Mount, ...] | None = None
 
     @property
     def own_network(self) -> bool:
@@ -215,7 +217,7 @@ def _build_seccomp(request: BundleRequest, bounding: frozenset[str]) -> SeccompC
 
 def _build_mounts(request: BundleRequest) -> tuple[Mount, ...]:
     """Shallow ones first, so that none is hidden by one above it; what is asked for replaces a default at its place."""
-    asked = [_build_asked_mount(mount) for mount in request.spec.mounts]
+    asked = [build_mount(mount) for mount in request.spec.mounts] if request.mounts is None else [*request.mounts]
     taken = {mount.destination for mount in asked}
     standard = [mount for mount in _standard_mounts(request) if mount.destination not in taken]
     return tuple(sorted((*standard, *asked), key=lambda mount: mount.destination.rstrip("/").count("/")))
@@ -243,28 +245,3 @@ def _standard_mounts(request: BundleRequest) -> list[Mount]:
             options = ("bind", "rprivate", "nosuid", "noexec", "nodev", "rw")
             mounts.append(Mount(f"/etc/{name}", "bind", str(source), options))
     return mounts
-
-
-def _build_asked_mount(mount: MountSpec) -> Mount:
-    destination = _working_directory(mount.target)
-    if isinstance(mount, TmpfsMount):
-        return Mount(destination, "tmpfs", "tmpfs", _tmpfs_options(mount))
-    return Mount(destination, "bind", mount.source, _bind_options(mount))
-
-
-def _bind_options(mount: BindMount) -> tuple[str, ...]:
-    kind = "rbind" if mount.recursive else "bind"
-    return (kind, "rprivate", "nosuid", "nodev", "ro" if mount.read_only else "rw")
-
-
-_OPPOSITES = {"suid": "nosuid", "dev": "nodev", "exec": "noexec"}
-
-
-def _tmpfs_options(mount: TmpfsMount) -> tuple[str, ...]:
-    given = set(mount.options)
-    options = [negative for positive, negative in _OPPOSITES.items() if positive not in given]
-    options += [option for option in mount.options if option in ("ro", "rw")]
-    options.append(f"mode={mount.mode:o}")
-    if mount.size is not None:
-        options.append(f"size={mount.size}")
-    return tuple(options)

@@ -8,10 +8,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from pytest_pods.engine.specs.mounts import BindMount, MountSpec, TmpfsMount
+from pytest_pods.engine.specs.mounts import BindMount, ImageMount, MountSpec, TmpfsMount, VolumeMount
 from pytest_pods.engine.specs.networks import NetworkMode
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pytest_pods.engine.oci.runtime_spec import RuntimeConfiguration
     from pytest_pods.engine.records import ContainerRecord, ContainerState
     from pytest_pods.engine.specs.container import ContainerSpec
@@ -25,9 +27,11 @@ def build_inspection(
     state: ContainerState,
     layout: ContainerLayout,
     configuration: RuntimeConfiguration | None = None,
+    *,
+    sources: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """One container's document. Without its `configuration` the environment, user and working directory are those that
-    were asked for, not those that the image added."""
+    were asked for, not those that the image added. `sources` are, by target, where the files of its mounts are."""
     return {
         "Id": record.id,
         "Name": record.name,
@@ -51,7 +55,7 @@ def build_inspection(
                 "WorkDir": str(layout.work_dir),
             },
         },
-        "Mounts": [_build_mount(mount) for mount in record.spec.mounts],
+        "Mounts": [_build_mount(mount, (sources or {}).get(mount.target, "")) for mount in record.mounts],
         "Config": _build_config(record, configuration),
         "HostConfig": _build_host_config(record),
         "NetworkSettings": _build_network(record),
@@ -82,17 +86,19 @@ def _build_state(state: ContainerState) -> dict[str, Any]:
     }
 
 
-def _build_mount(mount: MountSpec) -> dict[str, Any]:
+def _build_mount(mount: MountSpec, source: str) -> dict[str, Any]:
     if isinstance(mount, TmpfsMount):
         return {"Type": "tmpfs", "Source": "", "Destination": mount.target, "Mode": "", "RW": "ro" not in mount.options}
-    return {
-        "Type": "bind",
-        "Source": mount.source,
-        "Destination": mount.target,
-        "Mode": "ro" if mount.read_only else "",
-        "RW": not mount.read_only,
-        "Propagation": "rprivate",
-    }
+    document: dict[str, Any] = {"Source": source, "Destination": mount.target, "RW": not mount.read_only}
+    if mount.subpath:
+        document["SubPath"] = mount.subpath
+    if isinstance(mount, ImageMount):
+        return {"Type": "image", "Name": mount.image, **document, "Mode": "", "Propagation": "rprivate"}
+    # As Docker says it: what was asked for beside reading and writing has its place in other keys.
+    document |= {"Mode": mount.relabel or "", "Propagation": mount.propagation, "Options": list(mount.options)}
+    if isinstance(mount, BindMount):
+        return {"Type": "bind", **document, "Source": mount.source}
+    return {"Type": "volume", "Name": mount.name, **document, "Driver": "local"}
 
 
 def _build_config(record: ContainerRecord, configuration: RuntimeConfiguration | None) -> dict[str, Any]:
@@ -120,9 +126,10 @@ def _build_host_config(record: ContainerRecord) -> dict[str, Any]:
     spec = record.spec
     return {
         "Binds": [
-            f"{mount.source}:{mount.target}:{'ro' if mount.read_only else 'rw'}"
-            for mount in spec.mounts
-            if isinstance(mount, BindMount)
+            f"{mount.source if isinstance(mount, BindMount) else mount.name}:{mount.target}:"
+            f"{'ro' if mount.read_only else 'rw'}"
+            for mount in record.mounts
+            if isinstance(mount, BindMount) or (isinstance(mount, VolumeMount) and not mount.anonymous)
         ],
         "Tmpfs": {
             mount.target: ",".join(_tmpfs_options(mount)) for mount in spec.mounts if isinstance(mount, TmpfsMount)

@@ -18,10 +18,12 @@ from pytest_pods.engine.records import ContainerRecord
 from pytest_pods.engine.services.creation import Creation, HostFacts, read_host_facts
 from pytest_pods.engine.services.inside import Inside
 from pytest_pods.engine.services.lifecycle import Lifecycle
+from pytest_pods.engine.services.mounting import find_sources, with_mounts
 from pytest_pods.engine.services.networks import NetworkService
 from pytest_pods.engine.services.output import Output
 from pytest_pods.engine.services.planning import Plan, Planner
 from pytest_pods.engine.services.wiring import Wirer
+from pytest_pods.engine.specs.mounts import ImageMount
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from pytest_pods.engine.services.execution import ExecRequest, ExecResult
     from pytest_pods.engine.services.images import ImageService
     from pytest_pods.engine.services.sessions import Session
+    from pytest_pods.engine.services.volumes import VolumeService
     from pytest_pods.engine.specs.container import ContainerSpec, PullPolicy
     from pytest_pods.engine.waiting import Wait
 
@@ -46,12 +49,14 @@ class ContainerService:
         session: Session,
         *,
         images: Callable[[], ImageService],
+        volumes: Callable[[], VolumeService],
         counters: Counters,
         pull: PullPolicy,
         timeout: float,
     ) -> None:
         self._session = session
         self._images = images
+        self.volumes = volumes
         self._counters = counters
         self._pull_policy = pull
         self.default_timeout = timeout
@@ -70,15 +75,20 @@ class ContainerService:
     def create(self, spec: ContainerSpec) -> Container:
         """A container that waits to be started. What was half made when something failed is removed again."""
         images = self._images()
-        image = images.ensure(spec.image, policy=spec.pull or self._pull_policy, platform=spec.platform)
+        policy = spec.pull or self._pull_policy
+        image = images.ensure(spec.image, policy=policy, platform=spec.platform)
+        mounted = [images.ensure(one.image, policy=policy) for one in spec.mounts if isinstance(one, ImageMount)]
         facts = self._host_facts()
         plan = self._planner.plan(spec, image)
+        plan.record = with_mounts(plan.record, image.config, mounted)
         creation = Creation(self._session, plan.record, facts=facts, wiring=plan.wiring)
         record = plan.record
         try:
             creation.check_mounts()
-            images.use(image, record_use=creation.make_files)
+            images.use(image, *mounted, record_use=creation.make_files)
             creation.mount_root(image)
+            if record.mounts:
+                creation.prepare_mounts(image.config, mounted, self.volumes())
             creation.pin_namespaces()
             record = self._forward(plan)
             plugged = self._wirer.connect_in_background(
@@ -197,7 +207,9 @@ class ContainerService:
         """A document in the shape of `docker inspect`."""
         from pytest_pods.engine.runtime.inspection import build_inspection
 
-        return build_inspection(record, self.lifecycle.state(record), self.lifecycle.layout(record))
+        layout = self.lifecycle.layout(record)
+        sources = find_sources(record, layout, self._session.volumes)
+        return build_inspection(record, self.lifecycle.state(record), layout, sources=sources)
 
     def wait_ready(
         self, container: Container, wait: Wait | Callable[[Container], object], *, timeout: float | None

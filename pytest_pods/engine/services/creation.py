@@ -35,6 +35,7 @@ from pytest_pods.engine.runtime.capabilities import parse_capability_mask
 from pytest_pods.engine.runtime.command_lookup import explain_failure
 from pytest_pods.engine.runtime.users import MOST_FILE_BYTES, MappedIds, resolve_user
 from pytest_pods.engine.services.etc_files import EtcRequest, build_etc_texts
+from pytest_pods.engine.services.mounting import Mounting, build_mounts
 from pytest_pods.engine.services.root_mounts import mount_overlay
 from pytest_pods.engine.services.wiring import Wiring, write_interfaces
 from pytest_pods.engine.specs.mounts import BindMount
@@ -42,11 +43,15 @@ from pytest_pods.engine.specs.networks import NetworkMode
 from pytest_pods.engine.storage.overlay import build_overlay_plan
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pytest_pods.engine.host.channel import SandboxProcess
     from pytest_pods.engine.oci.image_config import ImageConfig
     from pytest_pods.engine.records import ContainerRecord
+    from pytest_pods.engine.runtime.users import ResolvedUser
     from pytest_pods.engine.services.images import Image
     from pytest_pods.engine.services.sessions import Session
+    from pytest_pods.engine.services.volumes import VolumeService
     from pytest_pods.engine.state.layout import ContainerLayout
 
 _CREATE_PATIENCE_S = 120.0
@@ -123,6 +128,7 @@ class Creation:
         self._layout: ContainerLayout = session.layout.container(record.id)
         self._facts = facts
         self._wiring = wiring or Wiring(record.spec.network)
+        self._user: ResolvedUser | None = None
 
     def make_files(self) -> None:
         """The record, the directories and the files of /etc; the container's directory is there already."""
@@ -178,24 +184,45 @@ class Creation:
             work=self._layout.work_dir,
             user_xattrs=self._session.rootless,
         )
-        mount_overlay(self._sandbox, plan, layout=self._layout)
+        mount_overlay(self._sandbox, plan, target=self._layout.merged_dir, links=self._layout.lower_links_dir)
+
+    def prepare_mounts(self, image: ImageConfig, mounted: Sequence[Image], volumes: VolumeService) -> None:
+        """Makes ready what is mounted besides the root; `mounted` are the images of its image mounts, in their order.
+
+        Raises InvalidSpecError, StorageError, SystemCallError.
+        """
+        mounting = Mounting(
+            self._sandbox,
+            self._record,
+            self._layout,
+            volumes=volumes,
+            user_xattrs=self._session.rootless,
+            owner=lambda: (self.find_user(image).uid, self.find_user(image).gid),
+        )
+        mounting.prepare(mounted)
 
     def pin_namespaces(self) -> None:
         """Makes the container's own network namespace, with loopback up."""
         if self._spec.network is not NetworkMode.HOST:
             self._sandbox.pin(self._layout.namespaces_dir, NamespaceKind.NETWORK)
 
+    def find_user(self, image: ImageConfig) -> ResolvedUser:
+        """Who the container runs as. Raises InvalidSpecError for a user that the image does not know."""
+        if self._user is None:
+            passwd, group = (self._read_image_file(path) for path in ("/etc/passwd", "/etc/group"))
+            user = resolve_user(self._spec.user or image.user, passwd=passwd, group=group, where=self._record.image)
+            self._user = self._facts.ids.restrict(user, where=f"container {self._record.name}")
+        return self._user
+
     def write_configuration(self, image: ImageConfig) -> RuntimeConfiguration:
         """Writes config.json. Raises InvalidSpecError for a user that the image does not know."""
         layout, spec = self._layout, self._spec
-        passwd, group = (self._read_image_file(path) for path in ("/etc/passwd", "/etc/group"))
-        user = resolve_user(spec.user or image.user, passwd=passwd, group=group, where=self._record.image)
         configuration = build_runtime_configuration(
             BundleRequest(
                 spec=spec,
                 image=image,
                 rootfs=layout.merged_dir,
-                user=self._facts.ids.restrict(user, where=f"container {self._record.name}"),
+                user=self.find_user(image),
                 hostname=self._record.hostname,
                 available_capabilities=self._facts.capabilities,
                 architecture=self._facts.architecture,
@@ -209,6 +236,7 @@ class Creation:
                 rootless=self._session.rootless,
                 single_id=self._session.record.single_id,
                 pid_namespace=self._session.pid_namespaces,
+                mounts=build_mounts(self._record, layout, self._session.volumes),
             )
         )
         layout.config_file.write_bytes(configuration.to_bytes())

@@ -29,7 +29,8 @@ class ImageUsers:
         return frozenset(layer.rpartition(":")[2] for record in self.records for layer in record.layers)
 
     def of(self, image_id: Digest) -> tuple[ContainerRecord, ...]:
-        return tuple(record for record in self.records if record.image_id == str(image_id))
+        text = str(image_id)
+        return tuple(record for record in self.records if text in (record.image_id, *record.mounted_images))
 
 
 def find_image_users(store: StoreLayout) -> ImageUsers:
@@ -41,10 +42,11 @@ def _records(store: StoreLayout) -> Iterator[ContainerRecord]:
     for session_id in _names(store.sessions_dir):
         session = store.session(session_id)
         if is_live(session):
-            yield from _session_records(session)
+            yield from read_session_records(session)
 
 
-def _session_records(session: SessionLayout) -> Iterator[ContainerRecord]:
+def read_session_records(session: SessionLayout) -> Iterator[ContainerRecord]:
+    """The records of a session's containers; one that is being made or removed may be missing."""
     for container_id in _names(session.containers_dir):
         path = session.container(container_id).record_file
         try:

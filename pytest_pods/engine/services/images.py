@@ -168,14 +168,15 @@ class ImageService:
 
     # -- using and removing
 
-    def use(self, image: Image, *, record_use: Callable[[], None]) -> None:
-        """Calls `record_use`, which writes a container's record, while the image cannot go; then that protects it.
+    def use(self, *images: Image, record_use: Callable[[], None]) -> None:
+        """Calls `record_use`, which writes a container's record, while the images cannot go; then that protects them.
 
-        Raises ImageNotFoundError if the image has been removed already.
+        Raises ImageNotFoundError if one has been removed already.
         """
         with locks.shared(self._store.images_lock):
-            # Raises if a layer is gone.
-            _ = image.diff_dirs
+            for image in images:
+                # Raises if a layer is gone.
+                _ = image.diff_dirs
             record_use()
 
     def remove(self, text: str, *, force: bool = False) -> None:

@@ -26,6 +26,7 @@ from pytest_pods.engine.host.programs import get_version
 from pytest_pods.engine.host.sandbox import Forward
 from pytest_pods.engine.runtime import runc
 from pytest_pods.engine.services import container_state, planning
+from pytest_pods.engine.services.mounting import unmount_all
 from pytest_pods.engine.services.sessions import collect_faults, remove_trees
 from pytest_pods.engine.services.wiring import read_interfaces, rebuild_wiring
 from pytest_pods.engine.specs.networks import NetworkMode
@@ -256,6 +257,7 @@ class Lifecycle:
         steps: list[Callable[[], None]] = [
             lambda: self._end_processes(record, monitor),
             lambda: self._end_forwards(record, sandbox),
+            lambda: unmount_all(sandbox, layout),
             lambda: _unmount(sandbox, layout.merged_dir),
             lambda: self._forget_in_runtime(record),
         ]
@@ -320,10 +322,20 @@ class Lifecycle:
 
     def remove_later(self, record: ContainerRecord) -> None:
         """Removes in the background; `finish` tells the faults."""
+        self.do_later(lambda: self.remove(record, force=True))
+
+    def do_later(self, action: Callable[[], None]) -> None:
+        """Does something after the removals that were asked for before; `finish` tells its faults."""
         with self._lock:
             if self._remover is None:
-                self._remover = Remover(lambda one: self.remove(one, force=True))
-            self._remover.add(record)
+                self._remover = Remover()
+            self._remover.add(action)
+
+    def await_removals(self) -> None:
+        """Returns when what was asked for until now is done; faults are left to `finish`."""
+        done = threading.Event()
+        self.do_later(done.set)
+        done.wait()
 
     def finish(self) -> None:
         """Waits for removals in the background; raises CleanupError with their faults."""
@@ -334,24 +346,23 @@ class Lifecycle:
 
 
 class Remover:
-    """Removes one container after another on a thread of its own."""
+    """Does one removal after another on a thread of its own."""
 
-    def __init__(self, remove: Callable[[ContainerRecord], None]) -> None:
+    def __init__(self) -> None:
         import queue
 
-        self._remove = remove
-        self._queue: queue.SimpleQueue[ContainerRecord | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._faults: list[BaseException] = []
         self._thread = threading.Thread(target=self._run, name="pytest-pods removal", daemon=True)
         self._thread.start()
 
-    def add(self, record: ContainerRecord) -> None:
-        self._queue.put(record)
+    def add(self, action: Callable[[], None]) -> None:
+        self._queue.put(action)
 
     def _run(self) -> None:
-        while (record := self._queue.get()) is not None:
+        while (action := self._queue.get()) is not None:
             try:
-                self._remove(record)
+                action()
             except (ContainerNotFoundError, SandboxLostError):
                 # Somebody was faster; or all of it is gone with the sandbox.
                 continue

@@ -9,7 +9,8 @@ from pytest_pods.engine.errors import SystemCallError
 from pytest_pods.engine.host.sandbox import ClassicMount, FileSystemMount, MountAttribute, Sandbox
 
 if TYPE_CHECKING:
-    from pytest_pods.engine.state.layout import ContainerLayout
+    from pathlib import Path
+
     from pytest_pods.engine.storage.overlay import OverlayPlan
 
 # An image's device nodes would be the host's devices; a container gets its own on /dev.
@@ -18,39 +19,32 @@ _ATTRIBUTES = MountAttribute.NO_DEVICES
 _lacks_lowerdir_plus = False
 
 
-def mount_overlay(sandbox: Sandbox, plan: OverlayPlan, *, layout: ContainerLayout) -> None:
-    """Mounts the plan on the container's `merged` directory, inside the sandbox. Raises SystemCallError."""
+def mount_overlay(sandbox: Sandbox, plan: OverlayPlan, *, target: Path, links: Path) -> None:
+    """Mounts the plan on `target`, inside the sandbox; `links` may become a directory. Raises SystemCallError."""
     global _lacks_lowerdir_plus
     if not _lacks_lowerdir_plus:
         try:
             sandbox.mount(
-                FileSystemMount(
-                    "overlay", layout.merged_dir, plan.options, source="overlay", attributes=_ATTRIBUTES
-                )
+                FileSystemMount("overlay", target, plan.options, source="overlay", attributes=_ATTRIBUTES)
             )
             return
         except SystemCallError as error:
             # Before 6.8 the first `lowerdir+` is an unknown option; what else is EINVAL, mount(2) will say again.
             if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
                 raise
-    _mount_classically(sandbox, plan, layout)
+    _mount_classically(sandbox, plan, target, links)
     _lacks_lowerdir_plus = True
 
 
-def _mount_classically(sandbox: Sandbox, plan: OverlayPlan, layout: ContainerLayout) -> None:
-    classic = plan.classic(links=layout.lower_links_dir)
+def _mount_classically(sandbox: Sandbox, plan: OverlayPlan, target: Path, links: Path) -> None:
+    classic = plan.classic(links=links)
     classic.directory.mkdir(mode=0o711, exist_ok=True)
-    for name, target in classic.links.items():
+    for name, lower in classic.links.items():
         link = classic.directory / name
         if not link.is_symlink():
-            link.symlink_to(target)
+            link.symlink_to(lower)
     sandbox.mount(
         ClassicMount(
-            "overlay",
-            layout.merged_dir,
-            classic.data,
-            classic.directory,
-            source="overlay",
-            attributes=_ATTRIBUTES,
+            "overlay", target, classic.data, classic.directory, source="overlay", attributes=_ATTRIBUTES
         )
     )

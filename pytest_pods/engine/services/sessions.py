@@ -42,7 +42,7 @@ from pytest_pods.engine.state.store import ensure_store
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pytest_pods.engine.state.layout import SessionLayout, StoreLayout
+    from pytest_pods.engine.state.layout import SessionLayout, StoreLayout, VolumesLayout
 
 _END_PATIENCE_S = 30.0
 _IDLE_S = 10
@@ -96,6 +96,11 @@ class Session:
     @property
     def rootless(self) -> bool:
         return os.geteuid() != 0
+
+    @property
+    def volumes(self) -> VolumesLayout:
+        """Where its named volumes are: those of the command line outlive their session."""
+        return self.store.volumes if self.kind is SessionKind.COMMAND_LINE else self.layout.volumes
 
     @property
     def kept(self) -> bool:

@@ -98,9 +98,11 @@ def build_container_spec(image: object, command: object = None, /, **options: An
     """Builds a spec from what people write in marks and calls; raises InvalidSpecError that names the argument.
 
     `ports`: numbers, "HOST:CONTAINER[/PROTOCOL]" texts or PortSpec; `env`: mapping or "NAME=VALUE" texts; `volumes`:
-    "SOURCE:TARGET[:ro]" texts or a mapping target → source; `tmpfs`: targets, "TARGET:size=64m" texts, or a mapping
-    target → size; `command` and `entrypoint`: a list, or a text split as a shell does; `network`: "private", "none",
-    "host" or one network; `networks`: a list of networks, or a mapping network → `aliases`, `ip`, `mac`, `interface`.
+    "SOURCE:TARGET[:ro]" texts, "TARGET" alone for a volume that goes with the container, or a mapping target → source,
+    where a source is a volume, its name, or an absolute path; `tmpfs`: targets, "TARGET:size=64m" texts, or a mapping
+    target → size; `mounts`: values such as VolumeMount, or texts as `--mount` takes; `command` and `entrypoint`: a
+    list, or a text split as a shell does; `network`: "private", "none", "host" or one network; `networks`: a list of
+    networks, or a mapping network → `aliases`, `ip`, `mac`, `interface`.
     """
     unknown = sorted(set(options) - CONTAINER_OPTIONS)
     if unknown:

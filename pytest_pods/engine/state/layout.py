@@ -74,6 +74,56 @@ class StagingLayout:
     def layer(self) -> LayerLayout:
         return LayerLayout(self.directory / "layer")
 
+    @property
+    def volume(self) -> VolumeLayout:
+        return VolumeLayout(self.directory / "volume")
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeLayout:
+    """One volume. Its directory appears by a rename, with the record and `data` in it."""
+
+    directory: Path
+
+    @property
+    def record_file(self) -> Path:
+        return self.directory / "volume.json"
+
+    @property
+    def data_dir(self) -> Path:
+        """What containers see."""
+        return self.directory / "data"
+
+    @property
+    def lock_file(self) -> Path:
+        """Held while the volume is made ready for its first container."""
+        return self.directory / "lock"
+
+    @property
+    def filling_file(self) -> Path:
+        """There while the volume is filled from an image, and after that was cut off."""
+        return self.directory / "filling"
+
+    @property
+    def used_file(self) -> Path:
+        """There once a container has used the volume: what is in it is its own from then on."""
+        return self.directory / "used"
+
+
+@dataclass(frozen=True, slots=True)
+class VolumesLayout:
+    """A place with volumes, by name."""
+
+    directory: Path
+
+    def volume(self, name: str) -> VolumeLayout:
+        return VolumeLayout(self.directory / name)
+
+    @property
+    def lock_file(self) -> Path:
+        """Held while a volume is looked for and, if it is not there, made; and while one is removed."""
+        return self.directory / ".lock"
+
 
 @dataclass(frozen=True, slots=True)
 class ContainerLayout:
@@ -219,9 +269,25 @@ class ContainerLayout:
         return self.scratch_dir / "work"
 
     @property
-    def volumes_dir(self) -> Path:
+    def volumes(self) -> VolumesLayout:
         """Anonymous volumes, which go with the container."""
-        return self.scratch_dir / "volumes"
+        return VolumesLayout(self.scratch_dir / "volumes")
+
+    @property
+    def mounts_dir(self) -> Path:
+        """Where the sandbox mounts what runc is to bind into the container: parts of volumes, images."""
+        return self.directory / "mounts"
+
+    def mount_point(self, number: int) -> Path:
+        return self.mounts_dir / str(number)
+
+    def image_mount_point(self, number: int) -> Path:
+        """The whole image that a mount is of, or is a part of."""
+        return self.mounts_dir / f"{number}.image"
+
+    def image_scratch_dir(self, number: int) -> Path:
+        """The upper and the work directory of a mounted image."""
+        return self.scratch_dir / f"image-{number}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,6 +352,11 @@ class SessionLayout:
     def staging_dir(self) -> Path:
         """Below the scratch: on the store's file system, and gone with the session."""
         return self.scratch_dir / "staging"
+
+    @property
+    def volumes(self) -> VolumesLayout:
+        """The session's own volumes, which go with it."""
+        return VolumesLayout(self.scratch_dir / "volumes")
 
     @property
     def log_file(self) -> Path:
@@ -453,8 +524,9 @@ class StoreLayout:
         return self.root / "snapshots"
 
     @property
-    def volumes_dir(self) -> Path:
-        return self.root / "volumes"
+    def volumes(self) -> VolumesLayout:
+        """The command line's volumes, which stay."""
+        return VolumesLayout(self.root / "volumes")
 
     @property
     def networks_dir(self) -> Path:

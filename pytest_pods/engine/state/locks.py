@@ -8,13 +8,15 @@ The order in which locks are taken, so that nobody waits in a circle; whoever ho
     4. pull             one per manifest
     5. images           shared to use images, exclusive to change what there is
     6. layer            one per chain ID, never two at once
-    7. staging          one per staging place; never waited for
-    8. names            the container names of one session
-    9. networks         which networks there are
-    10. network         the addresses, and the set-up, of one network
-    11. netavark        one netavark at a time in a session
-    12. way out         the session's slirp4netns
-    13. name server     the names of a session
+    7. volumes          the volumes of one session, or of the command line, while one is looked for or removed
+    8. volume           one volume, while it is made ready for its first container
+    9. staging          one per staging place; never waited for
+    10. names           the container names of one session
+    11. networks        which networks there are
+    12. network         the addresses, and the set-up, of one network
+    13. netavark        one netavark at a time in a session
+    14. way out         the session's slirp4netns
+    15. name server     the names of a session
 
 A lock belongs to the open file: it goes with the process, however that ends. Descriptors are close-on-exec, so that no
 child keeps a lock alive; to hand one over on purpose, `hold` gives the descriptor.

@@ -56,7 +56,7 @@ def _directories(layout: StoreLayout) -> tuple[Path, ...]:
         layout.empty_dir,
         layout.common_staging_dir,
         layout.scratch_dir,
-        layout.volumes_dir,
+        layout.volumes.directory,
         layout.locks_dir,
     )
 

@@ -63,7 +63,8 @@ def unpack(
         "rootless" if rootless else "rootful",
         str(limits.most_bytes),
         str(limits.most_entries),
-        _zstd_path(descriptor.media_type),
+        # Nothing to load for what is compressed otherwise.
+        find_zstd_path() if descriptor.media_type.endswith("zstd") else "-",
     ]
     with ExitStack() as stack:
         stream, report, complaint = (stack.enter_context(Pipe()) for _ in range(3))
@@ -139,10 +140,8 @@ def _read(answer: Report) -> Unpacked:
     )
 
 
-def _zstd_path(media_type: str) -> str:
-    """Where the child finds the zstd module: nothing to add where Python has it, "-" if it will not need it."""
-    if not media_type.endswith("zstd"):
-        return "-"
+def find_zstd_path() -> str:
+    """Where the child finds the zstd module; any directory where Python has it."""
     import sys
 
     if sys.version_info >= (3, 14):

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 @contextmanager
 def staged(layout: StoreLayout, launcher: LauncherSource) -> Iterator[StagingLayout]:
     """An empty place with a lock; what is still in it at the end is removed."""
-    # A session's own staging directory is there once it has been started.
-    launcher()
+    if layout.session_staging_dir is not None:
+        # It is there once the session has been started.
+        launcher()
     with storage_errors(f"preparing a place in {layout.staging_dir}"):
         place, lock = _take_place(layout)
     try:

@@ -39,4 +39,4 @@ def _remove_own(directory: Path) -> None:
 
 def _has_foreign_files(directory: Path) -> bool:
     """True if unpacked files may be below: those can belong to anybody, and their directories may be closed to us."""
-    return any((directory / name).exists() for name in ("diff", "layer"))
+    return any((directory / name).exists() for name in ("diff", "layer", "data", "volume"))

@@ -8,35 +8,56 @@ from pathlib import Path
 
 import pytest
 
-from pytest_pods.cli.main import GROUPS, main
+from pytest_pods.cli.main import GROUPS, VERBS, main
 from pytest_pods.cli.options import build_help
 from pytest_pods.cli.version import VERSION
 
-NAMES = [name for group in GROUPS.values() for name in group]
+LISTED = [name for group in GROUPS.values() for name in group]
+NOUNS = {"image", *VERBS}
+NAMES = [*(name for name in LISTED if name not in NOUNS), *(f"{noun} {verb}" for noun in VERBS for verb in VERBS[noun])]
 REPOSITORY = Path(__file__).parents[3]
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "image"])
+@pytest.mark.parametrize("name", NAMES)
 def test_command_explains_itself_within_a_line_of_a_terminal(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([name, "--help"]) == 0
+    assert main([*name.split(), "--help"]) == 0
     printed = capsys.readouterr().out
     assert printed.startswith(f"Usage: pytest-pods {name}")
     assert max(len(line) for line in printed.splitlines()) <= 120
-    module = importlib.import_module(f"pytest_pods.cli.commands.{name}")
+    module = importlib.import_module(f"pytest_pods.cli.commands.{_module_of(name)}")
     assert build_help(name, "", module.COMMAND)
+
+
+def _module_of(name: str) -> str:
+    return name.replace(" ", ".") + ("_" if name.endswith(" import") else "")
 
 
 def test_every_module_of_a_command_is_listed() -> None:
     directory = REPOSITORY / "pytest_pods/cli/commands"
-    files = {path.stem for path in directory.glob("*.py")} - {"__init__"}
-    assert files == set(NAMES) - {"image"}
+    files = {path.relative_to(directory).with_suffix("") for path in directory.rglob("*.py")}
+    assert {".".join(path.parts) for path in files if path.name != "__init__"} == set(map(_module_of, NAMES))
+
+
+def test_every_noun_with_verbs_is_listed() -> None:
+    assert set(VERBS) <= set(LISTED)
+
+
+@pytest.mark.parametrize("words", [["--help"], ["-h"], ["help"]])
+@pytest.mark.parametrize("noun", sorted(VERBS))
+def test_noun_lists_its_verbs_with_what_they_do(
+    noun: str, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([noun, *words]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"Usage: pytest-pods {noun} COMMAND")
+    assert all(f"\n  {verb:<10}{summary}\n" in printed for verb, summary in VERBS[noun].items())
 
 
 @pytest.mark.parametrize("words", [[], ["--help"], ["-h"], ["help"]])
 def test_help_lists_all_commands_in_groups(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(words) == 0
     printed = capsys.readouterr().out
-    assert all(f"\n  {name} " in printed for name in NAMES)
+    assert all(f"\n  {name} " in printed for name in LISTED)
     assert all(f"\n{title}:" in printed for title in GROUPS)
 
 
@@ -49,6 +70,8 @@ def test_help_lists_all_commands_in_groups(words: list[str], capsys: pytest.Capt
         (["container", "run", "--help"], "run"),
         (["--root", "/x", "help", "ps"], "ps"),
         (["help", "logs"], "logs"),
+        (["image", "--help"], "image COMMAND"),
+        (["help", "container"], "container COMMAND"),
     ],
 )
 def test_nouns_lead_to_the_same_commands(words: list[str], command: str, capsys: pytest.CaptureFixture[str]) -> None:

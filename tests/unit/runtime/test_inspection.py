@@ -35,6 +35,7 @@ def _record() -> ContainerRecord:
         ports=(PublishedPort(6379, "tcp", "127.0.0.1", 40001, 1),),
         created=0.0,
         layers=(),
+        mounts=spec.mounts,
     )
 
 

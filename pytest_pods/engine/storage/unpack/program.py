@@ -3,6 +3,8 @@
     unpack ROOT ENTRIES KIND MOST_BYTES MOST_ENTRIES ZSTD   stream on descriptor 0 → ROOT, list of entries → ENTRIES
     verify ROOT ENTRIES                                     compares ROOT with the list
     remove DIRECTORY NAME                                   removes NAME in DIRECTORY
+    import ROOT KIND MOST_BYTES MOST_ENTRIES ZSTD           stream on descriptor 0 → ROOT, into what is there already
+    pack ROOT                                               ROOT → a tar archive, to descriptor 0
 
 KIND is rootful or rootless. The report goes to descriptor 1; the exit status is 0 whatever it says, and only an end
 that the program did not foresee gives another.
@@ -89,6 +91,35 @@ def _unpack(root: str, entries: str, kind: str, most_bytes: str, most_entries: s
     ]
 
 
+def _import(root: str, kind: str, most_bytes: str, most_entries: str, zstd_path: str) -> list[str]:
+    from pytest_pods.engine.storage.unpack import tar, tree
+    from pytest_pods.engine.storage.unpack.stream import Source, load_zstd
+
+    zstd = None
+    if zstd_path != "-":
+        sys.path.append(zstd_path)
+        zstd = load_zstd()
+    _enter(root)
+    source = Source(_STREAM, most_bytes=int(most_bytes), zstd=zstd)
+    writer = tree.TreeWriter(source, rootless=kind == "rootless", whiteouts=False)
+    count = 0
+    for entry in tar.read_entries(source, most_entries=int(most_entries)):
+        writer.write(entry)
+        count += 1
+    source.drain()
+    writer.finish()
+    return [f"entries {count}", *(f"note {what} {number}" for what, number in writer.notes.items())]
+
+
+def _pack(root: str) -> list[str]:
+    from pytest_pods.engine.storage.unpack.packing import Packer
+
+    with open(_STREAM, "wb", closefd=False) as stream:
+        packer = Packer(stream)
+        packer.pack(root)
+    return [f"entries {packer.entries}"]
+
+
 def _verify(root: str, entries: str) -> list[str]:
     from pytest_pods.engine.storage.unpack.check import find_difference
 
@@ -111,4 +142,10 @@ def _remove(directory: str, name: str) -> list[str]:
     return ["removed"]
 
 
-_VERBS: dict[str, Callable[..., list[str]]] = {"unpack": _unpack, "verify": _verify, "remove": _remove}
+_VERBS: dict[str, Callable[..., list[str]]] = {
+    "unpack": _unpack,
+    "verify": _verify,
+    "remove": _remove,
+    "import": _import,
+    "pack": _pack,
+}

@@ -41,10 +41,14 @@ _TOLERATED = frozenset({errno.EOPNOTSUPP, errno.EPERM, errno.EINVAL, errno.ERANG
 
 
 class TreeWriter:
-    """One layer's tree. `records` has a line for every path, `notes` counts what could not be kept."""
+    """One layer's tree. `records` has a line for every path, `notes` counts what could not be kept.
 
-    def __init__(self, source: Source, *, rootless: bool) -> None:
+    Without `whiteouts`, names that hide something in a layer are names like others.
+    """
+
+    def __init__(self, source: Source, *, rootless: bool, whiteouts: bool = True) -> None:
         self._source = source
+        self._hides = whiteouts
         self._rootless = rootless
         self._opaque = "user.overlay.opaque" if rootless else "trusted.overlay.opaque"
         self._root = os.open("/", _DIRECTORY)
@@ -90,7 +94,7 @@ class TreeWriter:
             self._directories[parts] = entry
             return False
         name = parts[-1]
-        if WHITEOUT in entry.name:
+        if self._hides and WHITEOUT in entry.name:
             if is_ignored(parts):
                 return False
             check_whiteout_place(parts)

@@ -1,0 +1,1 @@
+"""`volume`: one module a verb."""

@@ -1,0 +1,40 @@
+"""`volume inspect`: everything about volumes, as documents in Docker's shape."""
+
+from __future__ import annotations
+
+from pytest_pods.cli.options import Command, Option, OptionGroup
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pytest_pods.cli.context import Context
+    from pytest_pods.cli.options import Parsed
+
+COMMAND = Command(
+    "VOLUME...",
+    OptionGroup(
+        "Options",
+        Option("-f", "--format", value="FORMAT", help="json (default), or a template such as '{{.Mountpoint}}'"),
+    ),
+    least=1,
+    most=None,
+)
+
+
+def run(parsed: Parsed, context: Context) -> int:
+    from pytest_pods.cli.output import print_json, print_line
+    from pytest_pods.cli.templates import parse_template, render
+
+    format = parsed.find("--format") or "json"
+    template = None if format == "json" else parse_template(format)
+    documents = []
+
+    def act(name: str) -> None:
+        documents.append(context.get_volume(name).inspect())
+
+    code = context.for_each(parsed.operands, act)
+    if template is None:
+        print_json(documents)
+        return code
+    for document in documents:
+        print_line(render(template, document))
+    return code
