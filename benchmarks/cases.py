@@ -13,6 +13,7 @@ from pathlib import Path
 
 from benchmarks.harness import Case
 from benchmarks.memory import memory_of_a_container
+from benchmarks.networks import build_network_cases
 from benchmarks.podman import Podman
 from pytest_pods import Container, Engine
 
@@ -27,6 +28,7 @@ def build_cases(pods: Engine, podman: Podman, *, small: str, large: str, directo
         run_true(pods, podman, small),
         *command_line(podman, small, directory),
         execute(pods, podman, small),
+        *build_network_cases(pods, podman, small),
         pull(podman, large, directory),
         session_start(directory),
         plugin_cost(directory),

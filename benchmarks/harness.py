@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-Unit = Literal["ms", "MB"]
+Unit = Literal["ms", "MB", "times", "lost"]
 
 
 @dataclass(frozen=True, slots=True)
