@@ -374,7 +374,7 @@ class Remover:
         self._queue.put(None)
         self._thread.join()
         if self._faults:
-            raise CleanupError("removing containers in the background failed", faults=self._faults)
+            raise CleanupError("removing in the background failed", faults=self._faults)
 
 
 def _unmount(sandbox: Sandbox, target: Path) -> None:
