@@ -54,7 +54,9 @@ def test_every_option_reaches_its_field() -> None:
         (["--network", "none"], NetworkMode.NONE),
         (["--network=host"], NetworkMode.HOST),
         (["--network", "bridge"], NetworkMode.PRIVATE),
-        (["--network", "default"], NetworkMode.PRIVATE),
+        (["--network", "podman"], NetworkMode.PRIVATE),
+        (["--network", "private"], NetworkMode.PRIVATE),
+        (["--network", "default"], NetworkMode.NAMED),
     ],
 )
 def test_network_modes_have_dockers_names_too(words: list[str], mode: NetworkMode) -> None:
