@@ -141,7 +141,7 @@ class ContainerService:
     def remove_network_later(self, record: NetworkRecord) -> None:
         """Its name is free at once; the rest goes in the background, after the containers that go there before."""
         self.networks.definitions.remove(record)
-        self.lifecycle.do_later(lambda: self.remove_network(record))
+        self.lifecycle.do_later(lambda: self.remove_network(record), at_end=False)
 
     def _host_facts(self) -> HostFacts:
         with self._lock:
