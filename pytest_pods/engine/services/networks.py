@@ -293,7 +293,8 @@ class NetworkService:
                 continue
             content = (find_bytes(layout.names_file) or b"").decode()
             upstream = record.spec.dns_servers or ((str(NAME_SERVER),) if record.leads_out else ())
-            name = f"{record.name}%int" if record.spec.internal else record.name
+            # Not by its name: aardvark-dns has a file of its own beside these.
+            name = f"{record.id}%int" if record.spec.internal else record.id
             files[name] = build_server_file(record, content, upstream=upstream, generation=generation)
             gateways += [str(gateway) for gateway in record.gateways]
         NameServer(self._session.start(), self._session.layout).update(
