@@ -181,7 +181,7 @@ def test_range_of_ports_is_published_one_to_one(line: CommandLine) -> None:
 
 
 def test_container_joins_and_leaves_networks_while_it_runs(line: CommandLine) -> None:
-    line.ok("network", "create", "--subnet", "10.99.88.0/24", "front")
+    line.ok("network", "create", "--internal", "--subnet", "10.99.88.0/24", "front")
     start(line, "box")
     start(line, "other", "--network", "front")
     line.ok("network", "connect", "--ip", "10.99.88.7", "--mac-address", "02:50:00:00:00:07", "--alias", "joined",
