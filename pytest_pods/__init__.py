@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pytest_pods.engine.api import Engine
     from pytest_pods.engine.container import Container
     from pytest_pods.engine.errors import (
+        AddressInUseError,
         AuthenticationError,
         CleanupError,
         CommandError,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
         MissingProgramError,
         NameInUseError,
         NetworkError,
+        NetworkNotFoundError,
         NotFoundError,
         NotReadyError,
         OCIRuntimeError,
@@ -44,24 +46,29 @@ if TYPE_CHECKING:
         SandboxLostError,
         SessionNotFoundError,
         StorageError,
+        SubnetInUseError,
         UnsupportedHostError,
         VolumeNotFoundError,
         WrongStateError,
     )
+    from pytest_pods.engine.network_handle import Network
     from pytest_pods.engine.records import ContainerState
     from pytest_pods.engine.services.execution import ExecResult
     from pytest_pods.engine.services.images import Image
     from pytest_pods.engine.specs.container import ContainerSpec, PullPolicy
     from pytest_pods.engine.specs.mounts import BindMount, ImageMount, TmpfsMount, VolumeMount
-    from pytest_pods.engine.specs.networks import NetworkMode
+    from pytest_pods.engine.specs.networks import Attachment, NetworkMode, NetworkSpec, SubnetSpec
     from pytest_pods.engine.specs.ports import PortSpec
     from pytest_pods.engine.volume import Volume
     from pytest_pods.engine.waiting import Readiness, Wait
     from pytest_pods.fixtures.containers import RunContainer
     from pytest_pods.fixtures.declared import container_fixture
+    from pytest_pods.fixtures.networks import MakeNetwork, network_fixture
     from pytest_pods.fixtures.volumes import MakeVolume, volume_fixture
 
 __all__ = [
+    "AddressInUseError",
+    "Attachment",
     "AuthenticationError",
     "BindMount",
     "CleanupError",
@@ -86,11 +93,15 @@ __all__ = [
     "InvalidInputError",
     "InvalidMarkerError",
     "InvalidSpecError",
+    "MakeNetwork",
     "MakeVolume",
     "MissingProgramError",
     "NameInUseError",
+    "Network",
     "NetworkError",
     "NetworkMode",
+    "NetworkNotFoundError",
+    "NetworkSpec",
     "NotFoundError",
     "NotReadyError",
     "OCIRuntimeError",
@@ -106,6 +117,8 @@ __all__ = [
     "SandboxLostError",
     "SessionNotFoundError",
     "StorageError",
+    "SubnetInUseError",
+    "SubnetSpec",
     "TmpfsMount",
     "UnsupportedHostError",
     "Volume",
@@ -114,11 +127,13 @@ __all__ = [
     "Wait",
     "WrongStateError",
     "container_fixture",
+    "network_fixture",
     "volume_fixture",
     "waits",
 ]
 
 _HOMES = {
+    "Attachment": "engine.specs.networks",
     "BindMount": "engine.specs.mounts",
     "Container": "engine.container",
     "ContainerSpec": "engine.specs.container",
@@ -127,17 +142,22 @@ _HOMES = {
     "ExecResult": "engine.services.execution",
     "Image": "engine.services.images",
     "ImageMount": "engine.specs.mounts",
+    "MakeNetwork": "fixtures.networks",
     "MakeVolume": "fixtures.volumes",
+    "Network": "engine.network_handle",
     "NetworkMode": "engine.specs.networks",
+    "NetworkSpec": "engine.specs.networks",
     "PortSpec": "engine.specs.ports",
     "PullPolicy": "engine.specs.container",
     "Readiness": "engine.waiting",
     "RunContainer": "fixtures.containers",
+    "SubnetSpec": "engine.specs.networks",
     "TmpfsMount": "engine.specs.mounts",
     "Volume": "engine.volume",
     "VolumeMount": "engine.specs.mounts",
     "Wait": "engine.waiting",
     "container_fixture": "fixtures.declared",
+    "network_fixture": "fixtures.networks",
     "volume_fixture": "fixtures.volumes",
 }
 

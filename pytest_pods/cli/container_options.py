@@ -33,19 +33,32 @@ CONTAINER_GROUPS = (
         O("--stop-timeout", value="SECONDS", help="how long `stop` waits before it kills (default 10)"),
     ),
     OptionGroup(
-        "Files and network",
+        "Files",
         O("-v", "--volume", value="[SOURCE:]TARGET[:OPTIONS]", repeats=True,
           help="a file or directory of this machine, or a volume by its name; without SOURCE, a volume of its own. "
           "OPTIONS: ro, nocopy, U, z, noexec, rbind, …"),
         O("--mount", value="type=KIND,KEY=VALUE,…", repeats=True,
           help="the same with more to say: bind, volume, tmpfs or image; source, target, readonly, subpath, …"),
         O("--tmpfs", value="TARGET[:OPTIONS]", repeats=True, help="a memory file system, e.g. /run:size=64m"),
-        O("-p", "--publish", value="[IP:][PORT:]PORT[/udp]", repeats=True,
-          help="reach its PORT at a port of this machine (default: a free one, on 127.0.0.1)"),
-        O("-P", "--publish-all", help="publish every port that the image exposes"),
-        O("--network", value="MODE", help="private: own, with a way out; none; host",
-          choices=("private", "bridge", "default", "none", "host")),
         O("--read-only", help="its root file system cannot be written"),
+    ),
+    OptionGroup(
+        "Network",
+        O("-p", "--publish", value="[IP:][PORT:]PORT[/udp]", repeats=True,
+          help="reach its PORT at a port of this machine (default: a free one, on 127.0.0.1); PORT may be a range"),
+        O("-P", "--publish-all", help="publish every port that the image exposes"),
+        O("--net", "--network", value="NETWORK[:KEY=VALUE,…]", repeats=True,
+          help="private (also bridge): own, with a way out, the default; none; host; or the name of a network, such as "
+          "default, on which containers find each other by name. Keys: ip, ip6, mac, alias, interface_name"),
+        O("--network-alias", value="NAME", repeats=True, help="another name for it on its networks"),
+        O("--ip", value="ADDRESS", help="its IPv4 address on its network"),
+        O("--ip6", value="ADDRESS", help="its IPv6 address on its network"),
+        O("--mac-address", value="MAC", help="of its interface"),
+        O("--dns", value="ADDRESS", repeats=True, help="a name server instead of this machine's"),
+        O("--dns-search", value="DOMAIN", repeats=True, help="a domain in which to look for short names"),
+        O("--dns-opt", "--dns-option", value="OPTION", repeats=True, help="of resolv.conf, e.g. ndots:2"),
+        O("--add-host", value="NAME:ADDRESS", repeats=True,
+          help="an entry of /etc/hosts; the address may be host-gateway, which leads to this machine"),
     ),
     OptionGroup(
         "Privileges",
@@ -76,6 +89,7 @@ def container_progress(parsed: Parsed) -> Progress:
 
 def build_spec(parsed: Parsed, *, remove: bool) -> ContainerSpec:
     """What is asked for. Raises UsageError, InvalidSpecError."""
+    from pytest_pods.cli.network_options import read_container_networks
     from pytest_pods.engine.specs.container import build_container_spec
 
     image, *command = parsed.operands
@@ -95,13 +109,12 @@ def build_spec(parsed: Parsed, *, remove: bool) -> ContainerSpec:
         "tty": parsed.flag("--tty"),
         "stop_timeout": parse_seconds("--stop-timeout", parsed.find("--stop-timeout"), default=DEFAULT_STOP_TIMEOUT_S),
         "remove": remove,
+        **read_container_networks(parsed),
         **_security(parsed.all("--security-opt")),
     }
     for name in ("name", "hostname", "user", "workdir", "stop-signal", "platform", "pull"):
         if (value := parsed.find(f"--{name}")) is not None:
             options[name.replace("-", "_")] = value
-    if (network := parsed.find("--network")) is not None:
-        options["network"] = "private" if network in ("bridge", "default") else network
     if (entrypoint := parsed.find("--entrypoint")) is not None:
         options["entrypoint"] = [entrypoint] if entrypoint else []
     return build_container_spec(image, command or None, **options)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pytest_pods.engine.container import Container
     from pytest_pods.engine.errors import PodsError
     from pytest_pods.engine.events import Progress
+    from pytest_pods.engine.network_handle import Network
     from pytest_pods.engine.state.sessions import SessionRecord
     from pytest_pods.engine.volume import Volume
     from pytest_pods.settings import Settings
@@ -29,6 +30,7 @@ class Context:
         self._settings: Settings | None = None
         self._opened: list[Engine] = []
         self._engines: dict[str, Engine] = {}
+        self._networks: Engine | None = None
         self._volumes: Engine | None = None
 
     def __enter__(self) -> Context:
@@ -126,6 +128,48 @@ class Context:
         raise VolumeNotFoundError(
             f"no volume {name!r}" + (f" in session {self._session}" if self._session else ""),
             hint="pytest-pods volume ls lists those that there are",
+        )
+
+    def open_for_networks(self) -> Engine:
+        """Where networks are made: the command line's place, for which nothing is started, or that of --session."""
+        if self._session is not None:
+            return self._attach(self.live_sessions()[0].id)
+        if self._networks is None:
+            from pytest_pods.engine.api import Engine
+
+            self._networks = Engine.open_command_line_at_rest(root=self.settings.root)
+            self._opened.append(self._networks)
+        return self._networks
+
+    def find_networks(self) -> list[tuple[str, Network]]:
+        """All networks: the command line's with an empty text, then those of kept sessions with the session's ID."""
+        from pytest_pods.engine.errors import SessionNotFoundError
+        from pytest_pods.engine.state.sessions import SessionKind
+
+        found = [("", network) for network in self.open_for_networks().networks()]
+        if self._session is not None:
+            return found
+        for record in self.live_sessions():
+            if record.kind is SessionKind.KEPT:
+                try:
+                    found += [(record.id, network) for network in self._attach(record.id).networks()]
+                except SessionNotFoundError:
+                    continue
+        return found
+
+    def get_network(self, name: str) -> tuple[str, Network]:
+        """By name, ID or the ID's beginning, the command line's first; with its session's ID as `find_networks` has it.
+        Raises NetworkNotFoundError."""
+        from pytest_pods.engine.errors import NetworkNotFoundError
+
+        found = self.find_networks()
+        near = [one for one in found if name in (one[1].name, one[1].id)]
+        near = near or [one for one in found if len(name) >= 2 and one[1].id.startswith(name)]
+        if near:
+            return near[0]
+        raise NetworkNotFoundError(
+            f"no network {name!r}" + (f" in session {self._session}" if self._session else ""),
+            hint="pytest-pods network ls lists those that there are",
         )
 
     def live_sessions(self) -> list[SessionRecord]:

@@ -17,21 +17,25 @@ from pytest_pods.cli.formats import (
 )
 from pytest_pods.cli.options import UsageError
 from pytest_pods.engine.errors import ContainerNotFoundError, SandboxLostError
+from pytest_pods.engine.specs.networks import NetworkMode
 
 if TYPE_CHECKING:
     from pytest_pods.cli.context import Context
+    from pytest_pods.engine.container import Container
     from pytest_pods.engine.records import ContainerRecord, ContainerState
 
-_KEYS = ("id", "name", "status", "label", "ancestor", "session", "exited")
+_KEYS = ("id", "name", "status", "label", "ancestor", "session", "exited", "network")
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A container as it was when it was looked at; `kept` if it is of a session that tests have kept."""
+    """A container as it was when it was looked at; `kept` if it is of a session that tests have kept; `networks` are
+    names, or what stands for one."""
 
     record: ContainerRecord
     state: ContainerState
     kept: bool = False
+    networks: tuple[str, ...] = ()
 
 
 def read_containers(context: Context) -> list[Seen]:
@@ -50,10 +54,15 @@ def read_containers(context: Context) -> list[Seen]:
             continue
         for container in containers:
             try:
-                found.append(Seen(container.record, container.state(), kept))
+                found.append(Seen(container.record, container.state(), kept, _find_networks(container)))
             except (ContainerNotFoundError, SandboxLostError):
                 continue
     return found
+
+
+def _find_networks(container: Container) -> tuple[str, ...]:
+    mode = container.spec.network
+    return (*(() if mode is NetworkMode.NAMED else (mode.value,)), *container.networks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +96,8 @@ def _fits(seen: Seen, key: str, value: str) -> bool:
     if key == "label":
         name, separator, text = value.partition("=")
         return name in record.spec.labels and (not separator or record.spec.labels[name] == text)
+    if key == "network":
+        return value in seen.networks
     if key == "exited":
         return state.status == "exited" and str(state.exit_code) == value
     if key == "id":
@@ -117,7 +128,7 @@ def build_row(seen: Seen, now: datetime, *, truncate: bool) -> dict[str, str]:
         "ExitCode": "" if state.exit_code is None else str(state.exit_code),
         "Ports": format_ports(record.ports),
         "Labels": format_labels(record.spec.labels),
-        "Networks": record.spec.network.value,
+        "Networks": ",".join(seen.networks),
         "Session": record.session_id,
     }
 
@@ -144,7 +155,7 @@ def build_document(seen: Seen, now: datetime) -> dict[str, Any]:
         "AutoRemove": record.spec.remove,
         "Labels": dict(record.spec.labels),
         "Mounts": [mount.target for mount in record.mounts],
-        "Networks": [record.spec.network.value],
+        "Networks": list(seen.networks),
         "Ports": [
             {
                 "host_ip": port.host_ip,

@@ -47,7 +47,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "rm": "remove containers",
         "ps": "list containers",
         "logs": "show a container's output",
-        "inspect": "show everything about containers, images or volumes",
+        "inspect": "show everything about containers, images, volumes or networks",
         "port": "show the published ports of a container",
     },
     "Images": {
@@ -57,8 +57,9 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "rmi": "remove images",
         "image": "the same as a noun: image ls, image inspect, image rm, …",
     },
-    "Volumes": {
+    "Volumes and networks": {
         "volume": "volume create, volume ls, volume inspect, volume rm, …",
+        "network": "network create, network ls, network connect, network rm, …",
     },
     "Sessions and the machine": {
         "sessions": "list kept sessions and that of the command line, or end one",
@@ -79,6 +80,17 @@ VERBS: Mapping[str, Mapping[str, str]] = {
         "prune": "remove the volumes that no container uses",
         "export": "write what is in a volume as a tar archive",
         "import": "put what is in a tar archive into a volume",
+    },
+    "network": {
+        "create": "make a network",
+        "ls": "list networks",
+        "inspect": "show everything about networks",
+        "exists": "tell by the exit code whether there is a network: 0 or 1",
+        "connect": "put a container on a network, also while it runs",
+        "disconnect": "take a container off a network, also while it runs",
+        "reload": "make the interfaces of containers anew",
+        "rm": "remove networks",
+        "prune": "remove the networks that no container is on",
     },
 }
 """Nouns whose verbs are commands of their own, in `commands/NOUN/VERB.py` (`import` in `import_.py`). They are named
@@ -268,7 +280,7 @@ def _print_noun_help(noun: str) -> int:
     for verb, target in _NOUNS[noun].items():
         targets.setdefault(target, verb)
     lines = [f"Usage: pytest-pods {noun} COMMAND …", "", "Commands:"]
-    lines += [f"  {verb:<10}{summaries[target.split()[0]]}" for target, verb in targets.items()]
+    lines += [f"  {verb:<12}{summaries[target.split()[0]]}" for target, verb in targets.items()]
     print("\n".join([*lines, "", f"`pytest-pods {noun} COMMAND --help` tells more."]))
     return 0
 

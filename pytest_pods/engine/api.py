@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from pytest_pods.engine.services.containers import ContainerService
-from pytest_pods.engine.services.sessions import Session, SweepReport, open_command_line_session, sweep
+from pytest_pods.engine.services.sessions import (
+    Session,
+    SweepReport,
+    find_command_line_session,
+    open_command_line_session,
+    sweep,
+)
 from pytest_pods.engine.specs.container import ContainerSpec, PullPolicy, build_container_spec
 from pytest_pods.engine.state.layout import StoreLayout, build_store_layout
 from pytest_pods.engine.state.sessions import SessionKind, SessionRecord, live_sessions
@@ -102,6 +108,12 @@ class Engine:
         engine = cls(Session(store))
         engine._of_command_line = True
         return engine
+
+    @classmethod
+    def open_command_line_at_rest(cls, *, root: Path | None = None) -> Self:
+        """The command line's session if it lives; if not, nothing is started, and only what stays without it is there:
+        its networks."""
+        return cls(find_command_line_session(build_store_layout(root)))
 
     @classmethod
     def attach(cls, session_id: str, *, root: Path | None = None, timeout: float = DEFAULT_TIMEOUT_S) -> Self:
@@ -285,6 +297,15 @@ class Engine:
     def remove_later(self, container: Container) -> None:
         """Removes a container in the background; faults are raised by `close`."""
         self._service.lifecycle.remove_later(container.record)
+
+    def remove_network_later(self, network: Network) -> None:
+        """Removes a network in the background, after the containers that are removed there; its name is free at once,
+        its subnet when it is gone. Faults are raised by `close`."""
+        self._service.remove_network_later(network.record)
+
+    def await_removals(self) -> None:
+        """Returns when all that is removed in the background is gone."""
+        self._service.lifecycle.await_removals()
 
     def create_network(self, name: str | None = None, /, **options: Any) -> Network:
         """A network for `networks=[…]` of containers; options as of `specs.networks.build_network_spec`.

@@ -100,6 +100,10 @@ class Container:
         """The named networks that it is on now, and as what: addresses, MAC, names."""
         return {one.network: one for one in self._service.connecting.interfaces(self._record)}
 
+    def reload_networks(self) -> None:
+        """Plugs it anew into all its networks, with the same addresses, and makes its names known again."""
+        self._service.connecting.reload(self._record)
+
     @property
     def created_at(self) -> datetime:
         return datetime.fromtimestamp(self._record.created, UTC)

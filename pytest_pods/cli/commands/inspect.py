@@ -1,4 +1,4 @@
-"""`inspect`: everything about containers, images or volumes, as documents in Docker's shape."""
+"""`inspect`: everything about containers, images, volumes or networks, as documents in Docker's shape."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COMMAND = Command(
         "Options",
         Option("-f", "--format", value="FORMAT", help="json (default), or a template such as '{{.State.Status}}'"),
         Option("--type", value="KIND", help="what the names are of (default: a container if there is one)",
-               choices=("container", "image", "volume", "all")),
+               choices=("container", "image", "volume", "network", "all")),
     ),
     least=1,
     most=None,
@@ -55,6 +55,7 @@ def _inspect(name: str, kind: str, context: Context) -> dict[str, Any]:
         ContainerNotFoundError,
         ImageNotFoundError,
         InvalidInputError,
+        NetworkNotFoundError,
         NotFoundError,
         VolumeNotFoundError,
     )
@@ -71,11 +72,18 @@ def _inspect(name: str, kind: str, context: Context) -> dict[str, Any]:
         except (ImageNotFoundError, InvalidInputError):
             if kind == "image":
                 raise
+    if kind in ("volume", "all"):
+        try:
+            return context.get_volume(name).inspect()
+        except VolumeNotFoundError:
+            if kind == "volume":
+                raise
     try:
-        return context.get_volume(name).inspect()
-    except VolumeNotFoundError:
-        if kind == "volume":
+        return context.get_network(name)[1].inspect()
+    except NetworkNotFoundError:
+        if kind == "network":
             raise
     raise NotFoundError(
-        f"no container, image or volume {name!r}", hint="pytest-pods ps -a, images and volume ls list them"
+        f"no container, image, volume or network {name!r}",
+        hint="pytest-pods ps -a, images, volume ls and network ls list them",
     )

@@ -22,16 +22,19 @@ def run(parsed: Parsed, context: Context) -> int:
     from pytest_pods.engine.errors import NotFoundError
 
     container = context.get_container(parsed.operands[0])[1]
+    published = [(port.key, _join(port.host_ip, port.host_port)) for port in container.record.ports]
     if len(parsed.operands) == 1:
-        for key, (host, number) in container.ports.items():
-            print_line(f"{key} -> {_join(host, number)}")
+        for key, address in published:
+            print_line(f"{key} -> {address}")
         return 0
     wanted = parsed.operands[1]
     key = wanted if "/" in wanted else f"{wanted}/tcp"
-    if key not in container.ports:
+    found = [address for port, address in published if port == key]
+    if not found:
         known = ", ".join(container.ports) or "none"
         raise NotFoundError(f"container {container.name} does not publish port {key} (published: {known})")
-    print_line(_join(*container.ports[key]))
+    for address in found:
+        print_line(address)
     return 0
 
 

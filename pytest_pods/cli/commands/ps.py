@@ -18,12 +18,12 @@ COMMAND = Command(
         Option("--no-trunc", help="whole IDs and commands"),
         Option("-l", "--latest", help="only the one that was made last, whatever its state"),
         Option("-f", "--filter", value="KEY=VALUE", repeats=True,
-               help="only those with this id, name, status, label, ancestor (image), session or exited (code)"),
+               help="only those with this id, name, status, label, network, ancestor (image), session, exited (code)"),
         Option("--format", value="FORMAT", help="json, a template such as '{{.ID}} {{.Names}}', or 'table …'"),
     ),
     text="""
-A template may have .ID .Names .Image .Command .CreatedAt .RunningFor .Status .State .Ports .Labels .Session .ExitCode;
-json is an array of documents as Podman's.
+A template may have .ID .Names .Image .Command .CreatedAt .RunningFor .Status .State .Ports .Networks .Labels .Session
+.ExitCode; json is an array of documents as Podman's.
 """,
     examples=[("pytest-pods ps -f status=exited --format '{{.Names}}: {{.Status}}'", "what has ended, and how")],
 )

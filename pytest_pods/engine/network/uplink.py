@@ -190,6 +190,12 @@ class Uplink:
         run_ip(self._sandbox, build_inner_commands(lease), doing=f"addressing {namespace}", namespace=namespace)
 
 
+    def unplug(self, lease: Lease) -> None:
+        """Takes a link away, both its ends; fine if it is not there."""
+        with suppress(CommandError):
+            run_ip(self._sandbox, f"link delete {lease.host_link}\n", doing=f"unlinking {lease.host_link}")
+
+
 def run_ip(sandbox: Sandbox, commands: str, *, doing: str, namespace: Path | None = None) -> None:
     """Runs `ip -batch` (iproute2) in the session's, or the given, network namespace. Raises CommandError."""
     argv = [str(get_program("ip")), "-batch", "-"]

@@ -29,9 +29,11 @@ def build_inspection(
     configuration: RuntimeConfiguration | None = None,
     *,
     sources: Mapping[str, str] | None = None,
+    endpoints: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """One container's document. Without its `configuration` the environment, user and working directory are those that
-    were asked for, not those that the image added. `sources` are, by target, where the files of its mounts are."""
+    were asked for, not those that the image added. `sources` are, by target, where the files of its mounts are;
+    `endpoints` has one for each network that it is on now."""
     return {
         "Id": record.id,
         "Name": record.name,
@@ -58,7 +60,7 @@ def build_inspection(
         "Mounts": [_build_mount(mount, (sources or {}).get(mount.target, "")) for mount in record.mounts],
         "Config": _build_config(record, configuration),
         "HostConfig": _build_host_config(record),
-        "NetworkSettings": _build_network(record),
+        "NetworkSettings": _build_network(record, endpoints or {}),
         "Session": record.session_id,
     }
 
@@ -134,7 +136,7 @@ def _build_host_config(record: ContainerRecord) -> dict[str, Any]:
         "Tmpfs": {
             mount.target: ",".join(_tmpfs_options(mount)) for mount in spec.mounts if isinstance(mount, TmpfsMount)
         },
-        "NetworkMode": spec.network.value,
+        "NetworkMode": _find_mode(spec),
         "PortBindings": _build_ports(record),
         "AutoRemove": spec.remove,
         "CapAdd": list(spec.cap_add),
@@ -142,6 +144,10 @@ def _build_host_config(record: ContainerRecord) -> dict[str, Any]:
         "Privileged": spec.privileged,
         "ReadonlyRootfs": spec.read_only,
         "SecurityOpt": _security_options(spec),
+        "Dns": list(spec.dns),
+        "DnsSearch": list(spec.dns_search),
+        "DnsOptions": list(spec.dns_options),
+        "ExtraHosts": [f"{name}:{address}" for name, address in spec.add_hosts.items()],
         "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
     }
 
@@ -163,6 +169,10 @@ def _build_ports(record: ContainerRecord) -> dict[str, list[dict[str, str]]]:
     return ports
 
 
-def _build_network(record: ContainerRecord) -> dict[str, Any]:
+def _build_network(record: ContainerRecord, endpoints: Mapping[str, Any]) -> dict[str, Any]:
     ip = record.ip if record.spec.network is NetworkMode.PRIVATE else ""
-    return {"IPAddress": ip, "Ports": _build_ports(record)}
+    return {"IPAddress": ip, "Ports": _build_ports(record), "Networks": dict(endpoints)}
+
+
+def _find_mode(spec: ContainerSpec) -> str:
+    return spec.networks[0].network if spec.networks else spec.network.value

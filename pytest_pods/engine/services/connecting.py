@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pytest_pods.engine.errors import ConflictError, NetworkNotFoundError, WrongStateError
 from pytest_pods.engine.network.uplink import GATEWAY, NAME_SERVER
 from pytest_pods.engine.services.etc_files import EtcRequest, build_etc_texts
-from pytest_pods.engine.services.wiring import read_interfaces, write_interfaces
+from pytest_pods.engine.services.wiring import read_interfaces, rebuild_wiring, write_interfaces
 from pytest_pods.engine.specs.networks import NetworkMode
 from pytest_pods.engine.state.locks import brief
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pytest_pods.engine.services.creation import HostFacts
     from pytest_pods.engine.services.networks import NetworkService
     from pytest_pods.engine.services.sessions import Session
+    from pytest_pods.engine.services.wiring import Wirer
     from pytest_pods.engine.specs.networks import Attachment
     from pytest_pods.engine.state.layout import ContainerLayout
 
@@ -27,9 +28,10 @@ if TYPE_CHECKING:
 class Connecting:
     """Connects and disconnects the containers of one session."""
 
-    def __init__(self, session: Session, networks: NetworkService, *, facts: HostFacts) -> None:
+    def __init__(self, session: Session, networks: NetworkService, *, wirer: Wirer, facts: HostFacts) -> None:
         self._session = session
         self._networks = networks
+        self._wirer = wirer
         self._facts = facts
 
     def interfaces(self, record: ContainerRecord) -> tuple[InterfaceRecord, ...]:
@@ -80,6 +82,19 @@ class Connecting:
             self._networks.unplug(gone, owner=record.id, namespace=layout.namespace("net"))
             write_interfaces(layout.interfaces_file, left)
             self._write_resolv_conf(record, layout, left)
+
+    def reload(self, record: ContainerRecord) -> None:
+        """Plugs it anew into all that it is on, with the same addresses, and makes its names known again."""
+        layout = self._session.layout.container(record.id)
+        namespace = layout.namespace("net")
+        with self._changing(layout):
+            interfaces = read_interfaces(layout.interfaces_file)
+            way_out = rebuild_wiring(record.spec.network, ip=record.ip, interfaces=())
+            if way_out.lease is not None:
+                self._session.uplink.unplug(way_out.lease)
+                self._session.uplink.plug(way_out.lease, namespace=namespace)
+            if interfaces:
+                self._networks.replug(interfaces, owner=record.id, namespace=namespace, servers=record.spec.dns)
 
     @contextmanager
     def _changing(self, layout: ContainerLayout) -> Iterator[None]:

@@ -22,7 +22,7 @@ from pytest_pods.engine.services.mounting import find_sources, with_mounts
 from pytest_pods.engine.services.networks import NetworkService
 from pytest_pods.engine.services.output import Output
 from pytest_pods.engine.services.planning import Plan, Planner
-from pytest_pods.engine.services.wiring import Wirer
+from pytest_pods.engine.services.wiring import Wirer, read_interfaces
 from pytest_pods.engine.specs.mounts import ImageMount
 
 if TYPE_CHECKING:
@@ -131,12 +131,17 @@ class ContainerService:
         """Joins networks to containers that are there."""
         from pytest_pods.engine.services.connecting import Connecting
 
-        return Connecting(self._session, self.networks, facts=self._host_facts())
+        return Connecting(self._session, self.networks, wirer=self._wirer, facts=self._host_facts())
 
     def remove_network(self, record: NetworkRecord) -> None:
         """Raises InUseError that names the containers on it."""
         names = {one.id: one.name for one in self.list()}
         self.networks.remove(record, name_of=lambda owner: names.get(owner, owner[:12]))
+
+    def remove_network_later(self, record: NetworkRecord) -> None:
+        """Its name is free at once; the rest goes in the background, after the containers that go there before."""
+        self.networks.definitions.remove(record)
+        self.lifecycle.do_later(lambda: self.remove_network(record), at_end=False)
 
     def _host_facts(self) -> HostFacts:
         with self._lock:
@@ -206,10 +211,16 @@ class ContainerService:
     def inspect(self, record: ContainerRecord) -> dict[str, Any]:
         """A document in the shape of `docker inspect`."""
         from pytest_pods.engine.runtime.inspection import build_inspection
+        from pytest_pods.engine.services.network_views import build_endpoints
 
         layout = self.lifecycle.layout(record)
-        sources = find_sources(record, layout, self._session.volumes)
-        return build_inspection(record, self.lifecycle.state(record), layout, sources=sources)
+        return build_inspection(
+            record,
+            self.lifecycle.state(record),
+            layout,
+            sources=find_sources(record, layout, self._session.volumes),
+            endpoints=build_endpoints(read_interfaces(layout.interfaces_file)),
+        )
 
     def wait_ready(
         self, container: Container, wait: Wait | Callable[[Container], object], *, timeout: float | None

@@ -324,12 +324,13 @@ class Lifecycle:
         """Removes in the background; `finish` tells the faults."""
         self.do_later(lambda: self.remove(record, force=True))
 
-    def do_later(self, action: Callable[[], None]) -> None:
-        """Does something after the removals that were asked for before; `finish` tells its faults."""
+    def do_later(self, action: Callable[[], None], *, at_end: bool = True) -> None:
+        """Does something after the removals that were asked for before; `finish` tells its faults. With `at_end` also
+        when the session ends, and takes away what is in it in any case."""
         with self._lock:
             if self._remover is None:
                 self._remover = Remover()
-            self._remover.add(action)
+            self._remover.add(action, at_end=at_end)
 
     def await_removals(self) -> None:
         """Returns when what was asked for until now is done; faults are left to `finish`."""
@@ -342,7 +343,7 @@ class Lifecycle:
         with self._lock:
             remover, self._remover = self._remover, None
         if remover is not None:
-            remover.finish()
+            remover.finish(session_ends=not self._session.kept)
 
 
 class Remover:
@@ -351,16 +352,20 @@ class Remover:
     def __init__(self) -> None:
         import queue
 
-        self._queue: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[tuple[Callable[[], None], bool] | None] = queue.SimpleQueue()
+        self._session_ends = False
         self._faults: list[BaseException] = []
         self._thread = threading.Thread(target=self._run, name="pytest-pods removal", daemon=True)
         self._thread.start()
 
-    def add(self, action: Callable[[], None]) -> None:
-        self._queue.put(action)
+    def add(self, action: Callable[[], None], *, at_end: bool) -> None:
+        self._queue.put((action, at_end))
 
     def _run(self) -> None:
-        while (action := self._queue.get()) is not None:
+        while (entry := self._queue.get()) is not None:
+            action, at_end = entry
+            if self._session_ends and not at_end:
+                continue
             try:
                 action()
             except (ContainerNotFoundError, SandboxLostError):
@@ -369,12 +374,13 @@ class Remover:
             except Exception as error:
                 self._faults.append(error)
 
-    def finish(self) -> None:
+    def finish(self, *, session_ends: bool) -> None:
         """Returns when the last one is removed; raises CleanupError."""
+        self._session_ends = session_ends
         self._queue.put(None)
         self._thread.join()
         if self._faults:
-            raise CleanupError("removing containers in the background failed", faults=self._faults)
+            raise CleanupError("removing in the background failed", faults=self._faults)
 
 
 def _unmount(sandbox: Sandbox, target: Path) -> None:

@@ -21,6 +21,7 @@ from pytest_pods.engine.state.atomic import find_bytes, write_atomically
 from pytest_pods.engine.state.locks import brief
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from pytest_pods.engine.specs.networks import IPNetwork
@@ -32,8 +33,10 @@ _ROUTES = "/proc/net/route"
 class NetworkDefinitions:
     """The networks of one session, or of the command line, in one directory. Several processes may work in it."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, live: Callable[[], Iterable[NetworkRecord]] = tuple) -> None:
+        """`live` tells which networks are set up in the session; one that was removed may still be."""
         self._directory = directory
+        self._live = live
 
     def create(self, spec: NetworkSpec) -> NetworkRecord:
         """Chooses what was not asked for and writes it down. Raises NameInUseError, SubnetInUseError."""
@@ -60,7 +63,8 @@ class NetworkDefinitions:
 
     def _find_taken(self) -> list[tuple[IPNetwork, str]]:
         taken: list[tuple[IPNetwork, str]] = [(WAY_OUT, "the session's way out")]
-        for record in self.list():
+        known = {record.id: record for record in (*self._live(), *self.list())}
+        for record in known.values():
             if record.driver == "bridge":
                 taken += [(net, f"network {record.name}") for net in record.nets]
         with suppress(OSError), open(_ROUTES, encoding="ascii") as file:
@@ -103,8 +107,11 @@ class NetworkDefinitions:
         return sorted(found, key=lambda record: record.created)
 
     def remove(self, record: NetworkRecord) -> None:
-        """Fine if somebody was faster."""
-        self._path(record.name).unlink(missing_ok=True)
+        """Fine if somebody was faster, also if another network has the name by now."""
+        with suppress(FileNotFoundError), brief(self._directory / ".lock"):
+            found = self.find(record.name)
+            if found is not None and found.id == record.id:
+                self._path(record.name).unlink(missing_ok=True)
 
     def _path(self, name: str) -> Path:
         return self._directory / f"{name}{_SUFFIX}"

@@ -60,9 +60,21 @@ class NetworkService:
         if self._definitions is None:
             of_command_line = self._session.kind is SessionKind.COMMAND_LINE
             self._definitions = NetworkDefinitions(
-                self._session.store.networks_dir if of_command_line else self._session.layout.network_definitions_dir
+                self._session.store.networks_dir if of_command_line else self._session.layout.network_definitions_dir,
+                live=self._list_live,
             )
         return self._definitions
+
+    def _list_live(self) -> list[NetworkRecord]:
+        """The networks that are set up, also one that was removed and is still being taken down."""
+        found = []
+        with suppress(FileNotFoundError):
+            for network_id in os.listdir(self._session.layout.live_networks_dir):
+                path = self._session.layout.network(network_id).record_file
+                content = find_bytes(path)
+                if content is not None:
+                    found.append(NetworkRecord.from_bytes(content, where=path))
+        return found
 
     def layout(self, record: NetworkRecord) -> NetworkLayout:
         return self._session.layout.network(record.id)
@@ -180,6 +192,14 @@ class NetworkService:
             {one.network_id: NameEntry(owner, one.ips, one.names, tuple(servers)) for one in interfaces}, owner=owner
         )
 
+    def replug(
+        self, interfaces: Sequence[InterfaceRecord], *, owner: str, namespace: Path, servers: Sequence[str] = ()
+    ) -> None:
+        """Takes interfaces away and makes them anew, with the same addresses; networks that are not up are set up."""
+        for interface in interfaces:
+            links.unplug(self._session.start(), interface, namespace=namespace)
+        self.plug(interfaces, owner=owner, namespace=namespace, servers=servers)
+
     def unplug(self, interface: InterfaceRecord, *, owner: str, namespace: Path) -> None:
         """The reverse: the names first, then the interface, then the addresses."""
         self.forget_names([interface], owner=owner)
@@ -207,6 +227,8 @@ class NetworkService:
     def _set_up(self, record: NetworkRecord, layout: NetworkLayout) -> None:
         if layout.anchor_dir.exists():
             self._take_down(record, layout)
+        # First: its addresses are taken as long as there is a bridge.
+        write_atomically(layout.record_file, record.to_bytes())
         layout.anchor_dir.mkdir(mode=0o700)
         try:
             self._session.start().pin(layout.anchor_dir, NamespaceKind.NETWORK)
@@ -271,7 +293,8 @@ class NetworkService:
                 continue
             content = (find_bytes(layout.names_file) or b"").decode()
             upstream = record.spec.dns_servers or ((str(NAME_SERVER),) if record.leads_out else ())
-            name = f"{record.name}%int" if record.spec.internal else record.name
+            # Not by its name: aardvark-dns has a file of its own beside these.
+            name = f"{record.id}%int" if record.spec.internal else record.id
             files[name] = build_server_file(record, content, upstream=upstream, generation=generation)
             gateways += [str(gateway) for gateway in record.gateways]
         NameServer(self._session.start(), self._session.layout).update(

@@ -309,6 +309,18 @@ def open_command_line_session(store: StoreLayout) -> Session:
     return session
 
 
+def find_command_line_session(store: StoreLayout) -> Session:
+    """The user's session for the command line if it lives, else one at rest, for what is only written in the store:
+    who starts that has a session that nobody else finds."""
+    session_id = state.find_command_line_id(store)
+    if session_id is not None:
+        session = Session(store, session_id=session_id)
+        with suppress(SessionNotFoundError):
+            session.attach()
+            return session
+    return Session(store, kind=SessionKind.COMMAND_LINE)
+
+
 def _join_command_line(store: StoreLayout) -> Session | None:
     session_id = state.find_command_line_id(store)
     if session_id is None:

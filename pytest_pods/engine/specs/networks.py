@@ -24,6 +24,8 @@ HOST_NAMES = ("host.containers.internal", "host.docker.internal")
 
 _MOST_MTU = 65535
 _MOST_ATTACHMENTS = 16
+_FEWEST_ADDRESSES = {4: 8, 6: 4}
+"""Beside the network's and IPv4's broadcast address, one is the gateway's and one the anchor's."""
 
 
 class NetworkMode(enum.Enum):
@@ -173,14 +175,14 @@ def _build_subnets(
 
 def _build_subnet(text: str, gateway: str | None, ip_range: str | None) -> SubnetSpec:
     net = _parse_net("subnet", text)
-    if net.num_addresses < 4:
+    if net.num_addresses < _FEWEST_ADDRESSES[net.version]:
         raise InvalidSpecError(f"subnet {text!r} has no room for a gateway and a container", hint="take a wider one")
     if net.is_multicast or net.is_loopback or net.is_link_local:
         raise InvalidSpecError(f"subnet {text!r} is of a kind that cannot be used by containers")
     if gateway is not None:
         address = parse_address("gateway", gateway)
-        if address not in net or address == net.network_address:
-            raise InvalidSpecError(f"gateway {gateway} is not in subnet {net}")
+        if address not in net or address == net.network_address or (net.version == 4 and address == net[-1]):
+            raise InvalidSpecError(f"gateway {gateway} is no address of subnet {net} that can be given to one")
         gateway = str(address)
     if ip_range is not None:
         part = _parse_net("ip_range", ip_range)

@@ -297,6 +297,11 @@ class NetworkLayout:
     directory: Path
 
     @property
+    def record_file(self) -> Path:
+        """Which network this is, since it is set up, or half; it may be removed from those that there are by then."""
+        return self.directory / "record.json"
+
+    @property
     def lock_file(self) -> Path:
         """Held while addresses are taken, and while the network is set up or torn down."""
         return self.directory / "lock"

@@ -50,7 +50,7 @@ def test_noun_lists_its_verbs_with_what_they_do(
     assert main([noun, *words]) == 0
     printed = capsys.readouterr().out
     assert printed.startswith(f"Usage: pytest-pods {noun} COMMAND")
-    assert all(f"\n  {verb:<10}{summary}\n" in printed for verb, summary in VERBS[noun].items())
+    assert all(f"\n  {verb:<12}{summary}\n" in printed for verb, summary in VERBS[noun].items())
 
 
 @pytest.mark.parametrize("words", [[], ["--help"], ["-h"], ["help"]])

@@ -13,7 +13,7 @@ from pytest_pods.cli.options import UsageError, parse_arguments
 from pytest_pods.engine.errors import InvalidInputError
 from pytest_pods.engine.specs.container import ContainerSpec, PullPolicy
 from pytest_pods.engine.specs.mounts import BindMount, TmpfsMount
-from pytest_pods.engine.specs.networks import NetworkMode
+from pytest_pods.engine.specs.networks import Attachment, NetworkMode
 from pytest_pods.engine.specs.ports import PortSpec
 
 
@@ -54,7 +54,9 @@ def test_every_option_reaches_its_field() -> None:
         (["--network", "none"], NetworkMode.NONE),
         (["--network=host"], NetworkMode.HOST),
         (["--network", "bridge"], NetworkMode.PRIVATE),
-        (["--network", "default"], NetworkMode.PRIVATE),
+        (["--network", "podman"], NetworkMode.PRIVATE),
+        (["--network", "private"], NetworkMode.PRIVATE),
+        (["--network", "default"], NetworkMode.NAMED),
     ],
 )
 def test_network_modes_have_dockers_names_too(words: list[str], mode: NetworkMode) -> None:
@@ -109,3 +111,47 @@ def test_environment_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     for name, reason in (("missing", "No such file"), ("binary", "UTF-8"), ("odd", "odd:2")):
         with pytest.raises(UsageError, match=reason):
             read_environment([str(tmp_path / name)], [], {})
+
+
+@pytest.mark.parametrize(
+    ("words", "attachments"),
+    [
+        (["--network", "back"], (Attachment("back"),)),
+        (["--net", "one", "--network=two"], (Attachment("one"), Attachment("two"))),
+        (
+            ["--network", "back:ip=10.0.0.7,ip6=fd00::7,mac=02:50:00:00:00:07,alias=a,alias=b,interface_name=in0"],
+            (Attachment("back", ("a", "b"), ("10.0.0.7", "fd00::7"), "02:50:00:00:00:07", "in0"),),
+        ),
+        (
+            ["--network", "back:alias=a", "--ip", "10.0.0.7", "--mac-address", "02:50:00:00:00:07"],
+            (Attachment("back", ("a",), ("10.0.0.7",), "02:50:00:00:00:07"),),
+        ),
+    ],
+)
+def test_named_networks_become_places(words: list[str], attachments: tuple[Attachment, ...]) -> None:
+    spec = spec_of(*words, "image")
+    assert (spec.network, spec.networks) == (NetworkMode.NAMED, attachments)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--network", "none", "--network", "back"], "--network none cannot be combined with --network back"),
+        (["--network", "none", "--network", "host"], "--network none cannot be combined with --network host"),
+        (["--network", "back", "--network", "back"], "--network back is given twice"),
+        (["--network", "host:ip=10.0.0.7"], "--network host takes no options"),
+        (["--network", "container:box"], "containers do not share a network"),
+        (["--network", "back:color=red"], "unknown option 'color'"),
+        (["--network", "back:ip"], "'ip' is not KEY=VALUE"),
+        (["--ip", "10.0.0.7"], "belong to a network with names"),
+        (["--network-alias", "db"], "belong to a network with names"),
+        (["--network", "one", "--network", "two", "--ip", "10.0.0.7"], "for one network only"),
+        (["--network", "back:ip=10.0.0.8", "--ip", "10.0.0.7"], "network back: ip is given twice"),
+        (["--network", "back", "--ip", "fd00::7"], "'fd00::7' is not an IPv4 address"),
+        (["--network", "back", "--ip6", "10.0.0.7"], "'10.0.0.7' is not an IPv6 address"),
+    ],
+)
+def test_networks_that_cannot_be_meant_are_refused(words: list[str], message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        spec_of(*words, "image")
+    assert message in str(caught.value)

@@ -1,0 +1,1 @@
+"""`network`: one module a verb."""
