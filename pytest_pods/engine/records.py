@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from pytest_pods.engine.errors import InvalidDocumentError
 from pytest_pods.engine.specs.container import ContainerSpec, PullPolicy
+from pytest_pods.engine.specs.limits import Ulimit
 from pytest_pods.engine.specs.mounts import BindMount, ImageMount, MountSpec, TmpfsMount, VolumeMount
 from pytest_pods.engine.specs.networks import Attachment, NetworkMode
 from pytest_pods.engine.specs.ports import PortSpec
+from pytest_pods.engine.specs.restart import RestartPolicy
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -111,8 +113,10 @@ def _spec_document(spec: ContainerSpec) -> dict[str, Any]:
             value = value.value
         elif field.name == "mounts":
             value = [_mount_document(mount) for mount in value]
-        elif field.name in ("ports", "networks"):
-            value = [asdict(one) for one in value]
+        elif field.name in ("ports", "networks", "ulimits"):
+            value = [asdict(item) for item in value]
+        elif field.name == "restart":
+            value = None if value is None else asdict(value)
         elif isinstance(value, Mapping):
             value = dict(value)
         document[field.name] = value
@@ -127,6 +131,8 @@ def _parse_spec(document: dict[str, Any]) -> ContainerSpec:
     values["pull"] = PullPolicy(document["pull"]) if document["pull"] else None
     values["ports"] = tuple(PortSpec(**port) for port in document["ports"])
     values["networks"] = tuple(_parse_attachment(one) for one in document["networks"])
+    values["ulimits"] = tuple(Ulimit(**limit) for limit in document["ulimits"])
+    values["restart"] = RestartPolicy(**document["restart"]) if document["restart"] else None
     values["mounts"] = tuple(_parse_mount(mount) for mount in document["mounts"])
     return ContainerSpec(**values)
 

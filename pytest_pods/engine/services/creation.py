@@ -55,6 +55,10 @@ if TYPE_CHECKING:
     from pytest_pods.engine.state.layout import ContainerLayout
 
 _CREATE_PATIENCE_S = 120.0
+_LIMITED = (
+    "CORE", "CPU", "DATA", "FSIZE", "MEMLOCK", "MSGQUEUE", "NICE", "NOFILE", "NPROC", "RSS", "RTPRIO", "RTTIME",
+    "SIGPENDING", "STACK",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +85,8 @@ def read_host_facts(sandbox: Sandbox) -> HostFacts:
         ),
         limits=tuple(
             ResourceLimit(f"RLIMIT_{name}", *resource.getrlimit(getattr(resource, f"RLIMIT_{name}")))
-            for name in ("NOFILE", "NPROC")
+            for name in _LIMITED
+            if hasattr(resource, f"RLIMIT_{name}")
         ),
         hosts=_read_host_text("/etc/hosts"),
         resolv_conf=_read_host_text("/etc/resolv.conf"),
