@@ -39,6 +39,21 @@ class PublishedPort:
 
 
 @dataclass(frozen=True, slots=True)
+class Membership:
+    """How a container is in a pod: `member` is what the pod calls it, `shares` are the namespaces that it has from the
+    pod, `position` is where it stands among the members. The container of an `infra` record only holds the pod's PID namespace."""
+
+    pod_id: str
+    pod_name: str
+    member: str
+    shares: tuple[str, ...]
+    needs: tuple[str, ...] = ()
+    init: bool = False
+    infra: bool = False
+    position: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class ContainerRecord:
     """What is known of a container when it is created. `created`: seconds since the epoch; `argv`: what it executes.
 
@@ -61,6 +76,11 @@ class ContainerRecord:
     layers: tuple[str, ...]
     mounts: tuple[MountSpec, ...] = ()
     mounted_images: tuple[str, ...] = ()
+    membership: Membership | None = None
+
+    def shares(self, namespace: str) -> bool:
+        """Whether a namespace ("net", "ipc", "uts", "pid") is its pod's."""
+        return self.membership is not None and namespace in self.membership.shares
 
     def to_bytes(self) -> bytes:
         document = asdict(self)
@@ -79,6 +99,7 @@ class ContainerRecord:
             document["mounts"] = tuple(_parse_mount(mount) for mount in document.get("mounts", ()))
             document["mounted_images"] = tuple(document.get("mounted_images", ()))
             document["ports"] = tuple(PublishedPort(**port) for port in document["ports"])
+            document["membership"] = _parse_membership(document["membership"])
             return cls(**document)
         except (ValueError, TypeError, KeyError) as error:
             raise InvalidDocumentError(f"the container record {where} cannot be read: {error}") from error
@@ -87,7 +108,8 @@ class ContainerRecord:
 @dataclass(frozen=True, slots=True)
 class ContainerState:
     """What holds at one moment. `container_pid` counts in the session's PID namespace; `fault` is set if the container
-    was ended because of a failure of the engine's own parts."""
+    was ended because of a failure of the engine's own parts; `restarting` if it has ended and is going to be started
+    again by its restart policy."""
 
     status: Status
     exit_code: int | None = None
@@ -97,6 +119,8 @@ class ContainerState:
     finished_at: datetime | None = None
     oom_killed: bool = False
     fault: str | None = None
+    restarts: int = 0
+    restarting: bool = False
 
     @property
     def running(self) -> bool:
@@ -141,6 +165,12 @@ def _parse_attachment(document: dict[str, Any]) -> Attachment:
     return Attachment(
         **{**document, "aliases": tuple(document["aliases"]), "addresses": tuple(document["addresses"])}
     )
+
+
+def _parse_membership(document: dict[str, Any] | None) -> Membership | None:
+    if document is None:
+        return None
+    return Membership(**{**document, "shares": tuple(document["shares"]), "needs": tuple(document["needs"])})
 
 
 _MOUNTS: dict[str, type[MountSpec]] = {

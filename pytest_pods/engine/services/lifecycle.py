@@ -17,16 +17,18 @@ from pytest_pods.engine.errors import (
     CommandError,
     ContainerNotFoundError,
     DeadlineExceededError,
+    PodNotFoundError,
     SandboxLostError,
     SystemCallError,
     WrongStateError,
 )
 from pytest_pods.engine.host.pipes import Pipe, wait_readable
 from pytest_pods.engine.host.programs import get_version
-from pytest_pods.engine.host.sandbox import Forward
 from pytest_pods.engine.runtime import runc
 from pytest_pods.engine.services import container_state, planning
 from pytest_pods.engine.services.mounting import unmount_all
+from pytest_pods.engine.services.placement import find_cgroup, is_infra, owns_network, shares_pids
+from pytest_pods.engine.services.publishing import end_forwards
 from pytest_pods.engine.services.sessions import collect_faults, remove_trees
 from pytest_pods.engine.services.wiring import read_interfaces, rebuild_wiring
 from pytest_pods.engine.specs.networks import NetworkMode
@@ -205,11 +207,11 @@ class Lifecycle:
             self._await_end(record, Deadline.after(_KILL_PATIENCE_S))
 
     def _end_members(self, record: ContainerRecord) -> None:
-        """What a PID namespace would do."""
-        if not self._session.pid_namespaces:
+        """What a PID namespace of its own would do."""
+        if shares_pids(self._session, record) and not is_infra(record):
             from pytest_pods.engine.services.members import end_members
 
-            end_members(self._session.start(), record, deadline=Deadline.after(_KILL_PATIENCE_S))
+            end_members(record, deadline=Deadline.after(_KILL_PATIENCE_S))
 
     def _kill_all(self, record: ContainerRecord, state: ContainerState) -> None:
         if state.container_pid is None:
@@ -233,7 +235,7 @@ class Lifecycle:
         state = self.state(record)
         if state.status != wanted:
             raise WrongStateError(f"container {record.name} is {state.status}, not {wanted}")
-        self._session.cgroups.set_frozen(record.id, frozen=frozen)
+        self._session.cgroups.set_frozen(find_cgroup(self._session, record), frozen=frozen)
         marker = self.layout(record).paused_file
         if frozen:
             marker.touch()
@@ -256,19 +258,21 @@ class Lifecycle:
         monitor = self._monitors.pop(record.id, None)
         steps: list[Callable[[], None]] = [
             lambda: self._end_processes(record, monitor),
-            lambda: self._end_forwards(record, sandbox),
+            lambda: end_forwards(sandbox, record.ports),
             lambda: unmount_all(sandbox, layout),
             lambda: _unmount(sandbox, layout.merged_dir),
             lambda: self._forget_in_runtime(record),
         ]
-        if record.spec.network is not NetworkMode.HOST:
+        if owns_network(record):
             # Its end of the link, and with it the session's, goes with the namespace.
             steps.append(lambda: _unmount(sandbox, layout.namespace("net")))
-        wiring = rebuild_wiring(record.spec.network, ip=record.ip, interfaces=read_interfaces(layout.interfaces_file))
+        # A member's places are its pod's.
+        mode = NetworkMode.NONE if record.shares("net") else record.spec.network
+        wiring = rebuild_wiring(mode, ip=record.ip, interfaces=read_interfaces(layout.interfaces_file))
         steps += [
             lambda: remove_trees(sandbox, [layout.scratch_dir, layout.directory]),
             lambda: self._wirer.release(wiring, owner=record.id),
-            lambda: planning.release_name(self._session.layout, record),
+            lambda: planning.release_name(self._session.layout, record.name, owner=record.id),
         ]
         collect_faults(f"removing container {record.name}", steps)
 
@@ -284,18 +288,12 @@ class Lifecycle:
         else:
             self._await_end(record, Deadline.after(_KILL_PATIENCE_S))
 
-    def _end_forwards(self, record: ContainerRecord, sandbox: Sandbox) -> None:
-        for port in record.ports:
-            if port.forward:
-                with suppress(SystemCallError):
-                    sandbox.end_forward(Forward(port.forward))
-
     def _forget_in_runtime(self, record: ContainerRecord) -> None:
         runtime = self._runtime()
         if not runc.shortcuts_hold(get_version(runtime.program)) and runtime.state_dir(record.id).exists():
             self._run_runtime(runc.build_delete_argv(runtime, record.id, force=True), record, "deleting")
         runc.remove_state(runtime, record.id)
-        self._session.cgroups.remove_container(record.id)
+        self._session.cgroups.remove(find_cgroup(self._session, record))
 
     def _runtime(self) -> runc.Runtime:
         return runc.Runtime(self._find_runtime(), self._session.layout.runtime_root)
@@ -363,7 +361,7 @@ class Remover:
         while (action := self._queue.get()) is not None:
             try:
                 action()
-            except (ContainerNotFoundError, SandboxLostError):
+            except (ContainerNotFoundError, PodNotFoundError, SandboxLostError):
                 # Somebody was faster; or all of it is gone with the sandbox.
                 continue
             except Exception as error:

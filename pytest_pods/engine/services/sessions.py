@@ -281,10 +281,11 @@ class Session:
                     sandbox.keep(_IDLE_S)
 
     def _has_containers(self) -> bool:
-        try:
-            return bool(os.listdir(self.layout.containers_dir))
-        except FileNotFoundError:
-            return False
+        for directory in (self.layout.containers_dir, self.layout.pods_dir):
+            with suppress(FileNotFoundError):
+                if os.listdir(directory):
+                    return True
+        return False
 
 
 def _warn_of_single_id() -> None:

@@ -144,7 +144,7 @@ def build_container_spec(image: object, command: object = None, /, **options: An
         *parse_volumes(options.pop("volumes", ())),
         *parse_tmpfs_mounts(options.pop("tmpfs", ())),
     )
-    given: dict[str, Any] = {"mounts": mounts, **_take_networks(options)}
+    given: dict[str, Any] = {"mounts": mounts, **take_networks(options)}
     for name, value in options.items():
         given[name] = _PARSERS[name](name, value) if value is not None or name in _REQUIRED else None
     if command is not None:
@@ -155,7 +155,8 @@ def build_container_spec(image: object, command: object = None, /, **options: An
     return spec
 
 
-def _take_networks(options: dict[str, Any]) -> dict[str, Any]:
+def take_networks(options: dict[str, Any]) -> dict[str, Any]:
+    """Takes `network` and `networks` out of the options, of a container or a pod."""
     mode, networks = parse_network("network", options.pop("network", NetworkMode.PRIVATE))
     named = parse_networks("networks", options.pop("networks", ()))
     if named and (networks or mode is not NetworkMode.PRIVATE):

@@ -8,8 +8,12 @@ from typing import Any, Literal, TypeAlias
 
 from pytest_pods.engine.errors import InvalidInputError, InvalidSpecError
 from pytest_pods.engine.specs import values
-from pytest_pods.engine.specs.container import CONTAINER_OPTIONS, ContainerSpec, build_container_spec
-from pytest_pods.engine.specs.hosts import HostEntry, parse_add_hosts
+from pytest_pods.engine.specs.container import (
+    CONTAINER_OPTIONS,
+    ContainerSpec,
+    build_container_spec,
+    take_networks,
+)
 from pytest_pods.engine.specs.limits import (
     Limits,
     build_limits,
@@ -26,7 +30,14 @@ from pytest_pods.engine.specs.mounts import (
     parse_volumes,
     refuse_same_target,
 )
-from pytest_pods.engine.specs.networks import NetworkMode, parse_network
+from pytest_pods.engine.specs.networks import (
+    Attachment,
+    NetworkMode,
+    parse_added_hosts,
+    parse_addresses,
+    parse_aliases,
+    parse_texts,
+)
 from pytest_pods.engine.specs.ports import PortSpec, parse_ports
 from pytest_pods.engine.specs.restart import RestartPolicy, parse_restart
 
@@ -65,8 +76,13 @@ class PodSpec:
     ports: tuple[PortSpec, ...] = ()
     mounts: tuple[MountSpec, ...] = ()
     network: NetworkMode = NetworkMode.PRIVATE
+    networks: tuple[Attachment, ...] = ()
+    aliases: tuple[str, ...] = ()
+    dns: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    dns_options: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
-    add_hosts: tuple[HostEntry, ...] = ()
+    add_hosts: Mapping[str, str] = field(default_factory=dict)
     memory: int | None = None
     memory_swap: int | None = None
     cpus: float | None = None
@@ -98,9 +114,12 @@ _PARSERS: dict[str, Any] = {
     "hostname": values.parse_hostname,
     "share": lambda name, value: parse_share(name, value),
     "ports": parse_ports,
-    "network": parse_network,
+    "aliases": parse_aliases,
+    "dns": parse_addresses,
+    "dns_search": parse_texts,
+    "dns_options": parse_texts,
     "labels": values.parse_environment,
-    "add_hosts": parse_add_hosts,
+    "add_hosts": parse_added_hosts,
     "memory": parse_memory,
     "memory_swap": parse_memory_swap,
     "cpus": parse_cpus,
@@ -111,7 +130,14 @@ _PARSERS: dict[str, Any] = {
     "timeout": values.parse_seconds,
 }
 
-POD_OPTIONS: frozenset[str] = frozenset(_PARSERS) | {"containers", "mounts", "volumes", "tmpfs"}
+POD_OPTIONS: frozenset[str] = frozenset(_PARSERS) | {
+    "containers",
+    "mounts",
+    "volumes",
+    "tmpfs",
+    "network",
+    "networks",
+}
 
 MEMBER_OPTIONS: frozenset[str] = (CONTAINER_OPTIONS | {"image", "needs", "init"}) - {"name", "pod", "remove"}
 
@@ -143,8 +169,9 @@ def build_pod_spec(**options: Any) -> PodSpec:
         *parse_tmpfs_mounts(given.pop("tmpfs", ())),
     )
     refuse_same_target(mounts)
+    on = take_networks(given)
     fields = {name: _PARSERS[name](name, value) for name, value in given.items() if value is not None}
-    pod = PodSpec(mounts=mounts, **fields)
+    pod = PodSpec(mounts=mounts, **on, **fields)
     _check_pod(pod)
     return add_members(pod, [_build_member(name, value) for name, value in described.items()])
 
@@ -266,6 +293,10 @@ def _parse_needs(value: object) -> tuple[str, ...]:
 
 
 def _check_pod(pod: PodSpec) -> None:
+    if pod.aliases and pod.network is not NetworkMode.NAMED:
+        raise InvalidSpecError("aliases need a network with names", hint="write networks=['default'], say")
+    if pod.networks and "net" not in pod.share:
+        raise InvalidSpecError("the pod's networks need a shared network namespace", hint="give them to the members")
     build_limits(memory=pod.memory, memory_swap=pod.memory_swap, cpus=pod.cpus, pids_limit=pod.pids_limit)
     if pod.ports and pod.network is NetworkMode.HOST:
         raise InvalidSpecError(
@@ -282,7 +313,9 @@ def _check_pod(pod: PodSpec) -> None:
 def _check_member(pod: PodSpec, member: MemberSpec) -> None:
     spec = member.container
     shared = (
-        ("network", "net", spec.network is not NetworkMode.PRIVATE and spec.network is not pod.network),
+        ("network", "net", spec.network is not NetworkMode.PRIVATE and not _is_same_network(spec, pod)),
+        ("dns", "net", bool(spec.dns or spec.dns_search or spec.dns_options)),
+        ("add_hosts", "net", bool(spec.add_hosts)),
         ("hostname", "uts", spec.hostname is not None),
         ("shm_size", "ipc", spec.shm_size is not None),
     )
@@ -295,6 +328,10 @@ def _check_member(pod: PodSpec, member: MemberSpec) -> None:
         raise InvalidSpecError(f"init member {member.name!r} has a wait: what is awaited of it is its end")
     if member.init and spec.restart is not None and spec.restart.condition in ("always", "unless-stopped"):
         raise InvalidSpecError(f"init member {member.name!r} cannot be restarted {spec.restart}: it has to end")
+
+
+def _is_same_network(spec: ContainerSpec, pod: PodSpec) -> bool:
+    return spec.network is pod.network and spec.networks in ((), pod.networks)
 
 
 def _refuse_same_ports(pod: PodSpec, members: Sequence[MemberSpec]) -> None:

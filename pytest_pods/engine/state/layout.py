@@ -328,6 +328,51 @@ class NetworkLayout:
 
 
 @dataclass(frozen=True, slots=True)
+class PodLayout:
+    """One pod's files: what its members share. The members themselves are containers of the session."""
+
+    pod_id: str
+    directory: Path
+
+    @property
+    def record_file(self) -> Path:
+        return self.directory / "record.json"
+
+    @property
+    def namespaces_dir(self) -> Path:
+        return self.directory / "ns"
+
+    def namespace(self, kind: NamespaceKind) -> Path:
+        return self.namespaces_dir / kind
+
+    @property
+    def shared_memory_dir(self) -> Path:
+        """Where the members' /dev/shm is mounted, inside the sandbox only."""
+        return self.directory / "shm"
+
+    @property
+    def files_dir(self) -> Path:
+        return self.directory / "files"
+
+    @property
+    def hosts_file(self) -> Path:
+        return self.files_dir / "hosts"
+
+    @property
+    def hostname_file(self) -> Path:
+        return self.files_dir / "hostname"
+
+    @property
+    def resolv_file(self) -> Path:
+        return self.files_dir / "resolv.conf"
+
+    @property
+    def interfaces_file(self) -> Path:
+        """The named networks that it is on, and as what."""
+        return self.directory / "interfaces.json"
+
+
+@dataclass(frozen=True, slots=True)
 class SessionLayout:
     """One session's directory and its scratch in the store."""
 
@@ -395,7 +440,7 @@ class SessionLayout:
 
     @property
     def names_dir(self) -> Path:
-        """One file a container name, made with O_EXCL, that contains the container ID."""
+        """One file for the name of a container or pod, made with O_EXCL, that contains its ID."""
         return self.directory / "names"
 
     @property
@@ -446,6 +491,13 @@ class SessionLayout:
 
     def container(self, container_id: str) -> ContainerLayout:
         return ContainerLayout(container_id, self.containers_dir / container_id, self.scratch_dir / container_id)
+
+    @property
+    def pods_dir(self) -> Path:
+        return self.directory / "pods"
+
+    def pod(self, pod_id: str) -> PodLayout:
+        return PodLayout(pod_id, self.pods_dir / pod_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from pytest_pods.engine.errors import InvalidInputError, InvalidSpecError
-from pytest_pods.engine.specs.hosts import HostEntry
 from pytest_pods.engine.specs.networks import NetworkMode
 from pytest_pods.engine.specs.pods import build_pod_spec, order_members, parse_share
 from pytest_pods.engine.specs.restart import RestartPolicy
@@ -40,7 +39,7 @@ def test_members_stand_behind_what_they_need_and_init_members_first() -> None:
 
 
 def test_hosts_are_read_from_texts_and_mappings() -> None:
-    wanted = (HostEntry("db.test", "10.0.0.7"), HostEntry("six", "fd00::1"))
+    wanted = {"db.test": "10.0.0.7", "six": "fd00::1"}
     assert build_pod_spec(add_hosts=["db.test:10.0.0.7", "six:[fd00::1]"]).add_hosts == wanted
     assert build_pod_spec(add_hosts={"db.test": "10.0.0.7", "six": "fd00::1"}).add_hosts == wanted
 
