@@ -36,6 +36,8 @@ if TYPE_CHECKING:
         NotFoundError,
         NotReadyError,
         OCIRuntimeError,
+        PodFailedError,
+        PodNotFoundError,
         PodsError,
         PodsWarning,
         PortInUseError,
@@ -48,17 +50,20 @@ if TYPE_CHECKING:
         VolumeNotFoundError,
         WrongStateError,
     )
+    from pytest_pods.engine.pod import Pod
     from pytest_pods.engine.records import ContainerState
     from pytest_pods.engine.services.execution import ExecResult
     from pytest_pods.engine.services.images import Image
     from pytest_pods.engine.specs.container import ContainerSpec, PullPolicy
     from pytest_pods.engine.specs.mounts import BindMount, ImageMount, TmpfsMount, VolumeMount
     from pytest_pods.engine.specs.networks import NetworkMode
+    from pytest_pods.engine.specs.pods import PodSpec
     from pytest_pods.engine.specs.ports import PortSpec
     from pytest_pods.engine.volume import Volume
     from pytest_pods.engine.waiting import Readiness, Wait
     from pytest_pods.fixtures.containers import RunContainer
-    from pytest_pods.fixtures.declared import container_fixture
+    from pytest_pods.fixtures.declared import container_fixture, pod_fixture
+    from pytest_pods.fixtures.pods import RunPod
     from pytest_pods.fixtures.volumes import MakeVolume, volume_fixture
 
 __all__ = [
@@ -94,6 +99,10 @@ __all__ = [
     "NotFoundError",
     "NotReadyError",
     "OCIRuntimeError",
+    "Pod",
+    "PodFailedError",
+    "PodNotFoundError",
+    "PodSpec",
     "PodsError",
     "PodsWarning",
     "PortInUseError",
@@ -103,6 +112,7 @@ __all__ = [
     "RegistryError",
     "RegistryUnreachableError",
     "RunContainer",
+    "RunPod",
     "SandboxLostError",
     "SessionNotFoundError",
     "StorageError",
@@ -114,6 +124,7 @@ __all__ = [
     "Wait",
     "WrongStateError",
     "container_fixture",
+    "pod_fixture",
     "volume_fixture",
     "waits",
 ]
@@ -129,15 +140,19 @@ _HOMES = {
     "ImageMount": "engine.specs.mounts",
     "MakeVolume": "fixtures.volumes",
     "NetworkMode": "engine.specs.networks",
+    "Pod": "engine.pod",
+    "PodSpec": "engine.specs.pods",
     "PortSpec": "engine.specs.ports",
     "PullPolicy": "engine.specs.container",
     "Readiness": "engine.waiting",
     "RunContainer": "fixtures.containers",
+    "RunPod": "fixtures.pods",
     "TmpfsMount": "engine.specs.mounts",
     "Volume": "engine.volume",
     "VolumeMount": "engine.specs.mounts",
     "Wait": "engine.waiting",
     "container_fixture": "fixtures.declared",
+    "pod_fixture": "fixtures.declared",
     "volume_fixture": "fixtures.volumes",
 }
 

@@ -303,8 +303,8 @@ class Engine:
     def create_pod_from(self, spec: PodSpec) -> Pod:
         return self._pod_service.create(spec)
 
-    def run_pod_from(self, spec: PodSpec, *, on_failure: Callable[[Pod, PodsError], None] | None = None) -> Pod:
-        """`on_failure` sees a pod that does not come up before it is removed."""
+    def run_pod_from(self, spec: PodSpec, *, on_failure: Callable[[Pod, PodsError], bool] | None = None) -> Pod:
+        """`on_failure` sees a pod that does not come up, which is then removed unless it answers True."""
         return self._pod_service.run(spec, on_failure=on_failure)
 
     def pod(self, name: str) -> Pod:

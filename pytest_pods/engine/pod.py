@@ -18,14 +18,16 @@ if TYPE_CHECKING:
     from pytest_pods.engine.pod_records import PodRecord, PodStatus
     from pytest_pods.engine.runtime.logs import LogLine
     from pytest_pods.engine.services.pods import PodService
+    from pytest_pods.engine.specs.pods import PodSpec
 
 
 class Pod(Mapping[str, "Container"]):
     """A pod of a session: containers that share a network, by the names that the pod gives them."""
 
-    def __init__(self, record: PodRecord, service: PodService) -> None:
+    def __init__(self, record: PodRecord, service: PodService, spec: PodSpec | None = None) -> None:
         self._record = record
         self._service = service
+        self._spec = spec
 
     def __repr__(self) -> str:
         return f"<Pod {self.name} {self.short_id} of {', '.join(self) or 'nothing'}>"
@@ -49,6 +51,11 @@ class Pod(Mapping[str, "Container"]):
     def record(self) -> PodRecord:
         """What was written down when it was created."""
         return self._record
+
+    @property
+    def spec(self) -> PodSpec | None:
+        """What was asked for; None where another process has made it."""
+        return self._spec
 
     @property
     def id(self) -> str:

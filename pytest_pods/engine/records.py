@@ -41,7 +41,8 @@ class PublishedPort:
 @dataclass(frozen=True, slots=True)
 class Membership:
     """How a container is in a pod: `member` is what the pod calls it, `shares` are the namespaces that it has from the
-    pod, `position` is where it stands among the members. The container of an `infra` record only holds the pod's PID namespace."""
+    pod, `position` is where it stands among the members. The container of an `infra` record only holds the pod's PID
+    namespace."""
 
     pod_id: str
     pod_name: str

@@ -56,14 +56,15 @@ class PodService:
         """A pod whose members wait to be started. What was half made when something failed is removed again."""
         return self._make(spec, start=False, on_failure=None)
 
-    def run(self, spec: PodSpec, *, on_failure: Callable[[Pod, PodsError], None] | None = None) -> Pod:
-        """A pod whose members have started and are ready; one that does not get there is removed, after `on_failure`.
+    def run(self, spec: PodSpec, *, on_failure: Callable[[Pod, PodsError], bool] | None = None) -> Pod:
+        """A pod whose members have started and are ready; one that does not get there is removed, unless `on_failure`
+        says that it is to be kept.
 
         Raises PodFailedError for a member that ends or does not get ready, and what creating one raises.
         """
         return self._make(spec, start=True, on_failure=on_failure)
 
-    def _make(self, spec: PodSpec, *, start: bool, on_failure: Callable[[Pod, PodsError], None] | None) -> Pod:
+    def _make(self, spec: PodSpec, *, start: bool, on_failure: Callable[[Pod, PodsError], bool] | None) -> Pod:
         facts = self._containers.host_facts()
         setup = PodSetup(self._session, self._containers.wirer, facts=facts)
         record = setup.plan(spec)
@@ -97,14 +98,22 @@ class PodService:
             else:
                 bringing.create()
         except BaseException as error:
-            if on_failure is not None and isinstance(error, PodsError):
-                on_failure(Pod(record, self), error)
-            with suppress(PodsError):
-                self.remove_all(record)
+            try:
+                keep = on_failure is not None and isinstance(error, PodsError) and on_failure(Pod(record, self), error)
+            except BaseException:
+                self._give_back(record)
+                raise
+            if not keep:
+                self._give_back(record)
             raise
         finally:
             setup.close()
-        return Pod(record, self)
+        return Pod(record, self, spec)
+
+    def _give_back(self, record: PodRecord) -> None:
+        # Its faults must not take the place of what went wrong.
+        with suppress(PodsError):
+            self.remove_all(record)
 
     def _holds_pids(self, record: PodRecord) -> bool:
         # Without PID namespaces everybody sees everybody anyway.

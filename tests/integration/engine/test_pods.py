@@ -147,7 +147,7 @@ def test_shared_pid_namespace_shows_all_processes_and_an_empty_helper(engine: En
     assert pod["a"].succeed("grep -E 'Cap(Eff|Bnd)|NoNewPrivs' /proc/1/status").split() == [
         "CapEff:", "0000000000000000", "CapBnd:", "0000000000000000", "NoNewPrivs:", "1",
     ]
-    assert [one.name for one in engine.containers()] == [one.name for one in pod.values()]
+    assert {one.name for one in engine.containers()} == {one.name for one in pod.values()}
     # The end of one member is not that of the others, and all its processes go with it.
     pod["b"].exec_detached(["sleep", "1003"])
     pod["b"].kill()
@@ -286,8 +286,9 @@ def test_pod_that_cannot_be_is_told_by_name_and_leaves_nothing(
 def test_failed_pod_can_be_looked_at_before_it_is_removed(engine: Engine) -> None:
     seen: list[tuple[str, str, str]] = []
 
-    def look(pod: Pod, error: PodsError) -> None:
+    def look(pod: Pod, error: PodsError) -> bool:
         seen.append((pod.name, pod["a"].logs(), type(error).__name__))
+        return False
 
     from pytest_pods.engine.specs.pods import build_pod_spec
 
