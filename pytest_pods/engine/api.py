@@ -109,9 +109,16 @@ class Engine:
         return engine
 
     @classmethod
-    def attach(cls, session_id: str, *, root: Path | None = None, timeout: float = DEFAULT_TIMEOUT_S) -> Self:
+    def attach(
+        cls,
+        session_id: str,
+        *,
+        root: Path | None = None,
+        timeout: float = DEFAULT_TIMEOUT_S,
+        store: StoreLayout | None = None,
+    ) -> Self:
         """A live session that was kept, or the command line's. Raises SessionNotFoundError."""
-        session = Session(build_store_layout(root), session_id=session_id)
+        session = Session(store or build_store_layout(root), session_id=session_id)
         session.attach()
         return cls(session, timeout=timeout)
 
@@ -318,6 +325,10 @@ class Engine:
     def container(self, name: str) -> Container:
         """A container of this session by name, ID or the ID's beginning. Raises ContainerNotFoundError."""
         return self._service.get(name)
+
+    def restart_ended(self, container: Container) -> bool:
+        """Starts it again if it has ended and its restart policy wants that, after a pause; whether it did."""
+        return self._service.lifecycle.restart_ended(container.record)
 
     def containers(self, *, all: bool = True) -> list[Container]:
         """The session's containers, oldest first; with `all=False` those that run."""

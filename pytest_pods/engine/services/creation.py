@@ -36,6 +36,7 @@ from pytest_pods.engine.services.etc_files import EtcRequest, build_etc_texts
 from pytest_pods.engine.services.mounting import Mounting, build_mounts
 from pytest_pods.engine.services.placement import find_placement, owns_network
 from pytest_pods.engine.services.pod_files import add_member_name
+from pytest_pods.engine.services.restarting import build_exit_command, find_package_parent
 from pytest_pods.engine.services.root_mounts import mount_overlay
 from pytest_pods.engine.services.wiring import Wiring, write_interfaces
 from pytest_pods.engine.specs.mounts import BindMount
@@ -267,6 +268,7 @@ class Creation:
         Raises CommandNotFoundError, CommandNotExecutableError, OCIRuntimeError.
         """
         layout = self._layout
+        exit_command = build_exit_command(self._session, self._record)
         request = conmon.MonitorRequest(
             container_id=self._record.id,
             conmon=self._facts.conmon,
@@ -281,6 +283,8 @@ class Creation:
             temporary_directory=self._session.layout.temporary_dir,
             terminal=self._spec.tty,
             stdin=self._spec.interactive,
+            exit_command=exit_command,
+            variables={"PYTHONPATH": find_package_parent()} if exit_command else {},
         )
         with ExitStack() as stack:
             sync = stack.enter_context(Pipe())

@@ -55,6 +55,7 @@ def build_infra_record(pod: PodRecord) -> ContainerRecord:
         ports=(),
         created=time.time(),
         layers=(),
+        mounts=spec.mounts,
         membership=Membership(pod.id, pod.name, "", pod.shares, infra=True),
     )
 

@@ -9,6 +9,7 @@ import os
 import signal as signals
 import threading
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_pods.engine.deadline import Deadline
@@ -25,7 +26,7 @@ from pytest_pods.engine.errors import (
 from pytest_pods.engine.host.pipes import Pipe, wait_readable
 from pytest_pods.engine.host.programs import get_version
 from pytest_pods.engine.runtime import runc
-from pytest_pods.engine.services import container_state, planning
+from pytest_pods.engine.services import container_state, planning, restarting
 from pytest_pods.engine.services.mounting import unmount_all
 from pytest_pods.engine.services.placement import find_cgroup, is_infra, owns_network, shares_pids
 from pytest_pods.engine.services.publishing import end_forwards
@@ -82,6 +83,12 @@ class Lifecycle:
         self._lock = threading.Lock()
         self._monitors: dict[str, SandboxProcess] = {}
         self._remover: Remover | None = None
+        self._supervisor = restarting.Supervisor(
+            session,
+            open_exit=self.open_exit_descriptor,
+            restart=self.restart_ended,
+            runs=lambda one: self.state(one).running,
+        )
 
     def layout(self, record: ContainerRecord) -> ContainerLayout:
         return self._session.layout.container(record.id)
@@ -96,12 +103,44 @@ class Lifecycle:
         sandbox = self._session.connected()
         if sandbox.lost is None and not layout.directory.exists():
             raise ContainerNotFoundError(f"container {record.name} ({record.id[:12]}) was removed")
-        return container_state.read_state(layout, sandbox)
+        state = container_state.read_state(layout, sandbox)
+        if not record.spec.restart:
+            return state
+        again = (
+            state.exit_code is not None
+            and sandbox.lost is None
+            and restarting.wants_restart(record, layout, state.exit_code)
+        )
+        return replace(state, restarts=restarting.read_restarts(layout)[0], restarting=again)
 
     # starting
 
     def start(self, record: ContainerRecord) -> None:
         """Starts a created container, or one that has ended, on the files that it left."""
+        if record.spec.restart:
+            with restarting.deciding(self.layout(record)):
+                restarting.allow(record, self.layout(record))
+                self._start(record)
+            self._supervisor.watch(record)
+        else:
+            self._start(record)
+
+    def restart_ended(self, record: ContainerRecord) -> bool:
+        """Starts a container again if it has ended and its restart policy wants it, after a pause; whether it did."""
+        layout = self.layout(record)
+        state = self.state(record)
+        if not state.restarting:
+            return False
+        restarting.pause_before(layout, state)
+        with restarting.deciding(layout):
+            state = self.state(record)
+            if not state.restarting:
+                return False
+            self._start(record)
+            restarting.note_restart(layout, state)
+        return True
+
+    def _start(self, record: ContainerRecord) -> None:
         state = self.state(record)
         if state.running:
             raise WrongStateError(f"container {record.name} runs already")
@@ -140,9 +179,10 @@ class Lifecycle:
         layout = self.layout(record)
         self._end_members(record)
         self._forget_in_runtime(record)
+        # First: who looks meanwhile would take a monitor without an exit file for one that was killed.
+        layout.monitor_pid_file.unlink(missing_ok=True)
         for path in (layout.exit_file, layout.started_file, layout.paused_file, layout.fault_file, layout.oom_file):
             path.unlink(missing_ok=True)
-        layout.monitor_pid_file.unlink(missing_ok=True)
 
     # ending
 
@@ -160,6 +200,10 @@ class Lifecycle:
         """The exit code; the monitor's end is what is awaited, since by then the exit file is there."""
         deadline = Deadline.after(timeout)
         state = self.state(record)
+        if state.status == "created" and record.spec.restart:
+            # It may be on its way to be started again.
+            with restarting.deciding(self.layout(record)):
+                state = self.state(record)
         if state.status == "created":
             raise WrongStateError(f"container {record.name} is not started: it will not end", hint="start it first")
         if state.exit_code is None:
@@ -179,6 +223,7 @@ class Lifecycle:
             descriptor.close()
 
     def stop(self, record: ContainerRecord, *, timeout: float | None) -> None:
+        restarting.forbid(record, self.layout(record))
         state = self.state(record)
         if not state.running:
             return
@@ -197,8 +242,13 @@ class Lifecycle:
         number = parse_signal(signal)
         if not state.running or state.container_pid is None:
             raise WrongStateError(f"container {record.name} does not run (it is {state.status})")
+        if number in (signals.SIGKILL, parse_signal(record.stop_signal)):
+            restarting.forbid(record, self.layout(record))
+        pid = self.state(record).container_pid
+        if pid is None:
+            return
         try:
-            self._session.start().signal(state.container_pid, number)
+            self._session.start().signal(pid, number)
         except SystemCallError:
             # It ended in between: what a kill wants is reached.
             return
@@ -255,6 +305,7 @@ class Lifecycle:
     def remove_all(self, record: ContainerRecord) -> None:
         """Takes away whatever there is of a container, also of a half-made one. Raises CleanupError."""
         layout, sandbox = self.layout(record), self._session.start()
+        restarting.forbid(record, layout)
         monitor = self._monitors.pop(record.id, None)
         steps: list[Callable[[], None]] = [
             lambda: self._end_processes(record, monitor),

@@ -95,7 +95,8 @@ class Session:
 
     @property
     def rootless(self) -> bool:
-        return os.geteuid() != 0
+        # A process inside the session's user namespace is root there.
+        return os.geteuid() != 0 if self._record is None else self._record.rootless
 
     @property
     def volumes(self) -> VolumesLayout:

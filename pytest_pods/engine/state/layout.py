@@ -215,6 +215,21 @@ class ContainerLayout:
         return self.directory / "interfaces.lock"
 
     @property
+    def stopped_file(self) -> Path:
+        """There once somebody has stopped it on purpose: its restart policy then lets it be."""
+        return self.directory / "stopped"
+
+    @property
+    def restarts_file(self) -> Path:
+        """How often its restart policy has started it again, and how often of that soon after the time before."""
+        return self.directory / "restarts"
+
+    @property
+    def restart_lock(self) -> Path:
+        """Held while its restart policy decides and starts it, and to wait for that."""
+        return self.directory / "restart.lock"
+
+    @property
     def client_lock_file(self) -> Path:
         """Held by a command line that has the container in the foreground and will remove it itself."""
         return self.directory / "client"
