@@ -111,7 +111,7 @@ _NOUNS: Mapping[str, Mapping[str, str]] = {
     "session": {"ls": "sessions ls", "end": "sessions end"},
 }
 
-_HIDDEN = {"restart-ended": "start a container again as its restart policy wants it (for its monitor)"}
+HIDDEN = {"restart-ended": "start a container again as its restart policy wants it (for its monitor)"}
 
 _HEAD = """\
 Usage: pytest-pods [--root DIR] [--session ID] COMMAND …
@@ -208,7 +208,7 @@ def _resolve(words: list[str]) -> tuple[str, list[str]]:
             )
         target, *options = verbs[rest[0]].split()
         return target, [*options, *rest[1:]]
-    if name in _summaries() or name in _HIDDEN:
+    if name in _summaries() or name in HIDDEN:
         return name, rest
     if name.startswith("-"):
         raise UsageError(f"unknown option {name}", hint="see pytest-pods --help")
@@ -260,7 +260,7 @@ def _help(words: list[str]) -> int:
 
 
 def _print_command_help(name: str) -> int:
-    print(build_help(_spoken(name), _summaries()[name], _import_command(name).COMMAND), end="")
+    print(build_help(_spoken(name), {**_summaries(), **HIDDEN}[name], _import_command(name).COMMAND), end="")
     return 0
 
 

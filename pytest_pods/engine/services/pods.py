@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import signal as signals
 import threading
+import time
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from pytest_pods.engine.errors import (
     PodsError,
     WrongStateError,
 )
+from pytest_pods.engine.host.pipes import wait_readable
 from pytest_pods.engine.pod import Pod
 from pytest_pods.engine.records import Membership
 from pytest_pods.engine.services import pod_records
@@ -31,6 +33,7 @@ from pytest_pods.engine.services.wiring import read_interfaces
 from pytest_pods.engine.specs.networks import NetworkMode
 from pytest_pods.engine.specs.pods import MemberSpec, PodSpec
 from pytest_pods.engine.specs.values import parse_signal
+from pytest_pods.engine.state.sessions import SessionKind
 
 if TYPE_CHECKING:
     import socket
@@ -41,6 +44,9 @@ if TYPE_CHECKING:
     from pytest_pods.engine.services.containers import ContainerService
     from pytest_pods.engine.services.sessions import Session
     from pytest_pods.engine.specs.mounts import MountSpec
+
+
+_RESTART_PAUSE_S = 0.1
 
 
 class PodService:
@@ -108,6 +114,8 @@ class PodService:
             raise
         finally:
             setup.close()
+        if start:
+            self._follow_exit_policy(record)
         return Pod(record, self, spec)
 
     def _give_back(self, record: PodRecord) -> None:
@@ -178,6 +186,32 @@ class PodService:
             remove=lambda container: None,
             timeout=self._containers.default_timeout,
         ).start()
+        self._follow_exit_policy(record)
+
+    def _follow_exit_policy(self, record: PodRecord) -> None:
+        """With "stop", what holds the pod's PID namespace ends with the last member. Nothing else of a pod runs.
+
+        Only in a session of this process: in one that is kept it stays until the pod is stopped.
+        """
+        if record.exit_policy != "stop" or not self._holds_pids(record) or self._session.kind is not SessionKind.OWNED:
+            return
+        name = f"pytest-pods end of {record.name}"
+        threading.Thread(target=self._stop_with_last, args=(record,), name=name, daemon=True).start()
+
+    def _stop_with_last(self, record: PodRecord) -> None:
+        # Gone meanwhile, by whatever way: there is nothing to stop any more.
+        with suppress(PodsError, OSError):
+            while lasting := [one for one in self._lasting(record).values() if _goes_on(one)]:
+                descriptor = lasting[0].open_exit_descriptor()
+                if descriptor is None:
+                    # Its restart policy is about to start it.
+                    time.sleep(_RESTART_PAUSE_S)
+                    continue
+                try:
+                    wait_readable(descriptor.fileno(), None)
+                finally:
+                    descriptor.close()
+            self._containers.lifecycle.stop(build_infra_record(record), timeout=0)
 
     def _ensure_infra(self, record: PodRecord) -> None:
         if self._holds_pids(record):
@@ -276,6 +310,11 @@ class PodService:
         members = [(name, one.id, one.status) for name, one in self.members(record).items()]
         cgroup = self._session.cgroups.pod(record.id)
         return build_pod_inspection(record, self.status(record), members, cgroup=cgroup)
+
+
+def _goes_on(container: Container) -> bool:
+    state = container.state()
+    return state.running or state.restarting or (state.status == "created" and bool(container.spec.restart))
 
 
 def build_effective(pod: PodSpec, member: MemberSpec, *, pod_name: str) -> MemberSpec:

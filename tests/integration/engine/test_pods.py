@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import urllib.request
 from collections.abc import Callable
 from typing import Any
@@ -362,3 +363,35 @@ def test_pod_document_tells_what_it_is_made_of(engine: Engine) -> None:
     assert (document["Name"], document["State"], document["Labels"]) == ("shop", "Running", {"a": "b"})
     assert document["Containers"] == [{"Id": pod["web"].id, "Name": "web", "State": "running"}]
     assert pod["web"].inspect()["Pod"] == pod.id
+
+
+def test_pod_that_is_to_stop_ends_with_its_last_member(engine: Engine) -> None:
+    if engine.session_record.level != 1:
+        pytest.skip("nothing holds a PID namespace")
+    from pytest_pods.engine.services.infra import build_infra_record
+
+    states = []
+    for policy in ("stop", "continue"):
+        pod = engine.run_pod(network="none", share="+pid", exit_policy=policy, a=member(), b=member(["true"]))
+        lifecycle, infra = engine._service.lifecycle, build_infra_record(pod.record)
+        pod["a"].stop()
+        if policy == "stop":
+            lifecycle.wait(infra, timeout=20)
+        states.append(lifecycle.state(infra).status)
+        pod.start()
+        assert pod["a"].running
+    assert states == ["exited", "running"]
+
+
+def test_interrupted_start_leaves_nothing(engine: Engine) -> None:
+    told: list[int] = []
+
+    def interrupt(container: Any) -> bool:
+        if not told:
+            told.append(1)
+            os.kill(os.getpid(), signal.SIGINT)
+        return False
+
+    with pytest.raises(KeyboardInterrupt):
+        engine.run_pod(network="none", a=member(wait=interrupt), b=member(needs=["a"]), c=member())
+    assert (engine.containers(), engine.pods()) == ([], [])
