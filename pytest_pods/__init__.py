@@ -38,6 +38,8 @@ if TYPE_CHECKING:
         NotFoundError,
         NotReadyError,
         OCIRuntimeError,
+        PodFailedError,
+        PodNotFoundError,
         PodsError,
         PodsWarning,
         PortInUseError,
@@ -52,18 +54,21 @@ if TYPE_CHECKING:
         WrongStateError,
     )
     from pytest_pods.engine.network_handle import Network
+    from pytest_pods.engine.pod import Pod
     from pytest_pods.engine.records import ContainerState
     from pytest_pods.engine.services.execution import ExecResult
     from pytest_pods.engine.services.images import Image
     from pytest_pods.engine.specs.container import ContainerSpec, PullPolicy
     from pytest_pods.engine.specs.mounts import BindMount, ImageMount, TmpfsMount, VolumeMount
     from pytest_pods.engine.specs.networks import Attachment, NetworkMode, NetworkSpec, SubnetSpec
+    from pytest_pods.engine.specs.pods import PodSpec
     from pytest_pods.engine.specs.ports import PortSpec
     from pytest_pods.engine.volume import Volume
     from pytest_pods.engine.waiting import Readiness, Wait
     from pytest_pods.fixtures.containers import RunContainer
-    from pytest_pods.fixtures.declared import container_fixture
+    from pytest_pods.fixtures.declared import container_fixture, pod_fixture
     from pytest_pods.fixtures.networks import MakeNetwork, network_fixture
+    from pytest_pods.fixtures.pods import RunPod
     from pytest_pods.fixtures.volumes import MakeVolume, volume_fixture
 
 __all__ = [
@@ -105,6 +110,10 @@ __all__ = [
     "NotFoundError",
     "NotReadyError",
     "OCIRuntimeError",
+    "Pod",
+    "PodFailedError",
+    "PodNotFoundError",
+    "PodSpec",
     "PodsError",
     "PodsWarning",
     "PortInUseError",
@@ -114,6 +123,7 @@ __all__ = [
     "RegistryError",
     "RegistryUnreachableError",
     "RunContainer",
+    "RunPod",
     "SandboxLostError",
     "SessionNotFoundError",
     "StorageError",
@@ -128,6 +138,7 @@ __all__ = [
     "WrongStateError",
     "container_fixture",
     "network_fixture",
+    "pod_fixture",
     "volume_fixture",
     "waits",
 ]
@@ -147,10 +158,13 @@ _HOMES = {
     "Network": "engine.network_handle",
     "NetworkMode": "engine.specs.networks",
     "NetworkSpec": "engine.specs.networks",
+    "Pod": "engine.pod",
+    "PodSpec": "engine.specs.pods",
     "PortSpec": "engine.specs.ports",
     "PullPolicy": "engine.specs.container",
     "Readiness": "engine.waiting",
     "RunContainer": "fixtures.containers",
+    "RunPod": "fixtures.pods",
     "SubnetSpec": "engine.specs.networks",
     "TmpfsMount": "engine.specs.mounts",
     "Volume": "engine.volume",
@@ -158,6 +172,7 @@ _HOMES = {
     "Wait": "engine.waiting",
     "container_fixture": "fixtures.declared",
     "network_fixture": "fixtures.networks",
+    "pod_fixture": "fixtures.declared",
     "volume_fixture": "fixtures.volumes",
 }
 

@@ -12,6 +12,7 @@ import pytest
 from pytest_pods import settings as pods_settings
 from pytest_pods.fixtures.containers import container, run_container
 from pytest_pods.fixtures.networks import make_network
+from pytest_pods.fixtures.pods import pod, run_pod
 from pytest_pods.fixtures.session import OWNER, SETTINGS, _pods_owner, pods
 from pytest_pods.fixtures.volumes import make_volume
 from pytest_pods.markers.collection import mark_engine_tests, refuse_wrong_marks
@@ -20,7 +21,16 @@ from pytest_pods.markers.definitions import LINES
 if TYPE_CHECKING:
     from pytest_pods.report.outcome import Outcome
 
-__all__ = ["_pods_owner", "container", "make_network", "make_volume", "pods", "run_container"]
+__all__ = [
+    "_pods_owner",
+    "container",
+    "make_network",
+    "make_volume",
+    "pod",
+    "pods",
+    "run_container",
+    "run_pod",
+]
 
 _OUTCOMES: pytest.StashKey[list[Outcome]] = pytest.StashKey()
 _WORKER_OUTPUT = "pytest_pods"

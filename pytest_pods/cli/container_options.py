@@ -31,6 +31,16 @@ CONTAINER_GROUPS = (
         O("-t", "--tty", help="give it a terminal"),
         O("--stop-signal", value="SIGNAL", help="what `stop` sends (default: the image's, or TERM)"),
         O("--stop-timeout", value="SECONDS", help="how long `stop` waits before it kills (default 10)"),
+        O("--restart", value="POLICY", help="when it is started again: no, on-failure[:MOST], always, unless-stopped"),
+    ),
+    OptionGroup(
+        "Limits",
+        O("-m", "--memory", value="SIZE", help="the most memory it gets, such as 64m"),
+        O("--memory-swap", value="SIZE", help="memory and swap together; the size of --memory for no swap, -1 for any"),
+        O("--cpus", value="NUMBER", help="how many processors it gets, such as 0.5"),
+        O("--pids-limit", value="NUMBER", help="the most processes and threads"),
+        O("--shm-size", value="SIZE", help="the size of its /dev/shm (default 64m)"),
+        O("--ulimit", value="NAME=SOFT[:HARD]", repeats=True, help="a limit of its processes, such as nofile=1024"),
     ),
     OptionGroup(
         "Files",
@@ -100,6 +110,7 @@ def build_spec(parsed: Parsed, *, remove: bool) -> ContainerSpec:
         "volumes": [absolute_volume(text) for text in parsed.all("--volume")],
         "mounts": parsed.all("--mount"),
         "tmpfs": parsed.all("--tmpfs"),
+        "ulimits": parsed.all("--ulimit"),
         "cap_add": _split_list(parsed.all("--cap-add")),
         "cap_drop": _split_list(parsed.all("--cap-drop")),
         "publish_all": parsed.flag("--publish-all"),
@@ -112,7 +123,10 @@ def build_spec(parsed: Parsed, *, remove: bool) -> ContainerSpec:
         **read_container_networks(parsed),
         **_security(parsed.all("--security-opt")),
     }
-    for name in ("name", "hostname", "user", "workdir", "stop-signal", "platform", "pull"):
+    for name in (
+        *("name", "hostname", "user", "workdir", "stop-signal", "platform", "pull", "restart"),
+        *("memory", "memory-swap", "cpus", "pids-limit", "shm-size"),
+    ):
         if (value := parsed.find(f"--{name}")) is not None:
             options[name.replace("-", "_")] = value
     if (entrypoint := parsed.find("--entrypoint")) is not None:

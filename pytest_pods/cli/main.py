@@ -123,6 +123,8 @@ _NOUNS: Mapping[str, Mapping[str, str]] = {
     "session": {"ls": "sessions ls", "end": "sessions end"},
 }
 
+HIDDEN = {"restart-ended": "start a container again as its restart policy wants it (for its monitor)"}
+
 _HEAD = """\
 Usage: pytest-pods [--root DIR] [--session ID] COMMAND …
 
@@ -218,7 +220,7 @@ def _resolve(words: list[str]) -> tuple[str, list[str]]:
             )
         target, *options = verbs[rest[0]].split()
         return target, [*options, *rest[1:]]
-    if name in _summaries():
+    if name in _summaries() or name in HIDDEN:
         return name, rest
     if name.startswith("-"):
         raise UsageError(f"unknown option {name}", hint="see pytest-pods --help")
@@ -249,7 +251,7 @@ def _did_you_mean(name: str) -> str:
 
 def _import_command(name: str) -> CommandModule:
     # importlib would cost some milliseconds more.
-    full_name = f"pytest_pods.cli.commands.{name}"
+    full_name = f"pytest_pods.cli.commands.{name.replace('-', '_')}"
     if name.endswith(".import"):
         full_name += "_"
     __import__(full_name)
@@ -270,7 +272,7 @@ def _help(words: list[str]) -> int:
 
 
 def _print_command_help(name: str) -> int:
-    print(build_help(_spoken(name), _summaries()[name], _import_command(name).COMMAND), end="")
+    print(build_help(_spoken(name), {**_summaries(), **HIDDEN}[name], _import_command(name).COMMAND), end="")
     return 0
 
 

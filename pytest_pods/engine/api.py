@@ -21,17 +21,21 @@ from pytest_pods.engine.state.sessions import SessionKind, SessionRecord, live_s
 from pytest_pods.engine.state.store import ensure_store
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
     from pytest_pods.engine.container import Container
+    from pytest_pods.engine.errors import PodsError
     from pytest_pods.engine.events import Progress
     from pytest_pods.engine.network_handle import Network
+    from pytest_pods.engine.pod import Pod
     from pytest_pods.engine.records import ContainerRecord
     from pytest_pods.engine.services.counters import Counters
     from pytest_pods.engine.services.images import Image, ImageService
+    from pytest_pods.engine.services.pods import PodService
     from pytest_pods.engine.services.volumes import LateRemovals, VolumeService
     from pytest_pods.engine.specs.networks import NetworkSpec
+    from pytest_pods.engine.specs.pods import PodSpec
     from pytest_pods.engine.specs.values import Command
     from pytest_pods.engine.specs.volumes import Content, VolumeSpec
     from pytest_pods.engine.volume import Volume
@@ -67,6 +71,7 @@ class Engine:
         self._lock = threading.RLock()
         self._images: ImageService | None = None
         self._containers: ContainerService | None = None
+        self._pods: PodService | None = None
         self._volumes: VolumeService | None = None
         self._others: dict[str, Engine] = {}
         self._late_volumes: LateRemovals | None = None
@@ -116,9 +121,16 @@ class Engine:
         return cls(find_command_line_session(build_store_layout(root)))
 
     @classmethod
-    def attach(cls, session_id: str, *, root: Path | None = None, timeout: float = DEFAULT_TIMEOUT_S) -> Self:
+    def attach(
+        cls,
+        session_id: str,
+        *,
+        root: Path | None = None,
+        timeout: float = DEFAULT_TIMEOUT_S,
+        store: StoreLayout | None = None,
+    ) -> Self:
         """A live session that was kept, or the command line's. Raises SessionNotFoundError."""
-        session = Session(build_store_layout(root), session_id=session_id)
+        session = Session(store or build_store_layout(root), session_id=session_id)
         session.attach()
         return cls(session, timeout=timeout)
 
@@ -208,6 +220,15 @@ class Engine:
             return self._containers
 
     @property
+    def _pod_service(self) -> PodService:
+        with self._lock:
+            if self._pods is None:
+                from pytest_pods.engine.services.pods import PodService
+
+                self._pods = PodService(self._session, self._service)
+            return self._pods
+
+    @property
     def _volume_service(self) -> VolumeService:
         with self._lock:
             if self._volumes is None:
@@ -286,17 +307,53 @@ class Engine:
     def run_from(self, spec: ContainerSpec) -> Container:
         return self._service.run(spec)
 
+    def create_pod(self, **options: Any) -> Pod:
+        """A pod whose members are not started; options as of `specs.pods.build_pod_spec`."""
+        from pytest_pods.engine.specs.pods import build_pod_spec
+
+        return self.create_pod_from(build_pod_spec(**options))
+
+    def run_pod(self, **options: Any) -> Pod:
+        """A pod whose members have started, in the order of their needs, and are ready where they have a wait."""
+        from pytest_pods.engine.specs.pods import build_pod_spec
+
+        return self.run_pod_from(build_pod_spec(**options))
+
+    def create_pod_from(self, spec: PodSpec) -> Pod:
+        return self._pod_service.create(spec)
+
+    def run_pod_from(self, spec: PodSpec, *, on_failure: Callable[[Pod, PodsError], bool] | None = None) -> Pod:
+        """`on_failure` sees a pod that does not come up, which is then removed unless it answers True."""
+        return self._pod_service.run(spec, on_failure=on_failure)
+
+    def pod(self, name: str) -> Pod:
+        """A pod of this session by name, ID or the ID's beginning. Raises PodNotFoundError."""
+        return self._pod_service.get(name)
+
+    def pods(self) -> list[Pod]:
+        """The session's pods, oldest first."""
+        return self._pod_service.list()
+
     def container(self, name: str) -> Container:
         """A container of this session by name, ID or the ID's beginning. Raises ContainerNotFoundError."""
         return self._service.get(name)
+
+    def restart_ended(self, container: Container) -> bool:
+        """Starts it again if it has ended and its restart policy wants that, after a pause; whether it did."""
+        return self._service.lifecycle.restart_ended(container.record)
 
     def containers(self, *, all: bool = True) -> list[Container]:
         """The session's containers, oldest first; with `all=False` those that run."""
         return [container for container in self._service.list() if all or container.running]
 
-    def remove_later(self, container: Container) -> None:
-        """Removes a container in the background; faults are raised by `close`."""
-        self._service.lifecycle.remove_later(container.record)
+    def remove_later(self, thing: Container | Pod) -> None:
+        """Removes a container or a pod in the background; faults are raised by `close`."""
+        from pytest_pods.engine.container import Container
+
+        if isinstance(thing, Container):
+            self._service.lifecycle.remove_later(thing.record)
+        else:
+            self._pod_service.remove_later(thing.record)
 
     def remove_network_later(self, network: Network) -> None:
         """Removes a network in the background, after the containers that are removed there; its name is free at once,

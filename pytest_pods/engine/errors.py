@@ -97,6 +97,10 @@ class VolumeNotFoundError(NotFoundError):
     """No such volume in the sessions that were searched."""
 
 
+class PodNotFoundError(NotFoundError):
+    """No such pod in the sessions that were searched."""
+
+
 class SessionNotFoundError(NotFoundError):
     """No such live session."""
 
@@ -106,7 +110,7 @@ class ConflictError(PodsError):
 
 
 class NameInUseError(ConflictError):
-    """Another container, or volume, has the name."""
+    """Another container, pod or volume has the name."""
 
 
 class InUseError(ConflictError):
@@ -265,6 +269,21 @@ class ExitedEarlyError(OCIRuntimeError):
 
     def __init__(self, brief: str, *, exit_code: int | None, log_tail: str = "", **rest: Any) -> None:
         super().__init__(brief, **rest)
+        self.exit_code = exit_code
+        self.log_tail = log_tail
+
+
+class PodFailedError(OCIRuntimeError):
+    """A pod did not come up because of one member; all of it was removed again.
+
+    `member` is its name in the pod, `exit_code` is None if it had not ended, `log_tail` its last lines.
+    """
+
+    def __init__(
+        self, brief: str, *, member: str, exit_code: int | None = None, log_tail: str = "", **rest: Any
+    ) -> None:
+        super().__init__(brief, **rest)
+        self.member = member
         self.exit_code = exit_code
         self.log_tail = log_tail
 

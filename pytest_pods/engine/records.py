@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from pytest_pods.engine.errors import InvalidDocumentError
 from pytest_pods.engine.specs.container import ContainerSpec, PullPolicy
+from pytest_pods.engine.specs.limits import Ulimit
 from pytest_pods.engine.specs.mounts import BindMount, ImageMount, MountSpec, TmpfsMount, VolumeMount
 from pytest_pods.engine.specs.networks import Attachment, NetworkMode
 from pytest_pods.engine.specs.ports import PortSpec
+from pytest_pods.engine.specs.restart import RestartPolicy
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -34,6 +36,22 @@ class PublishedPort:
     def key(self) -> str:
         """As Docker names it: `6379/tcp`."""
         return f"{self.container_port}/{self.protocol}"
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """How a container is in a pod: `member` is what the pod calls it, `shares` are the namespaces that it has from the
+    pod, `position` is where it stands among the members. The container of an `infra` record only holds the pod's PID
+    namespace."""
+
+    pod_id: str
+    pod_name: str
+    member: str
+    shares: tuple[str, ...]
+    needs: tuple[str, ...] = ()
+    init: bool = False
+    infra: bool = False
+    position: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +77,11 @@ class ContainerRecord:
     layers: tuple[str, ...]
     mounts: tuple[MountSpec, ...] = ()
     mounted_images: tuple[str, ...] = ()
+    membership: Membership | None = None
+
+    def shares(self, namespace: str) -> bool:
+        """Whether a namespace ("net", "ipc", "uts", "pid") is its pod's."""
+        return self.membership is not None and namespace in self.membership.shares
 
     def to_bytes(self) -> bytes:
         document = asdict(self)
@@ -77,6 +100,7 @@ class ContainerRecord:
             document["mounts"] = tuple(_parse_mount(mount) for mount in document.get("mounts", ()))
             document["mounted_images"] = tuple(document.get("mounted_images", ()))
             document["ports"] = tuple(PublishedPort(**port) for port in document["ports"])
+            document["membership"] = _parse_membership(document["membership"])
             return cls(**document)
         except (ValueError, TypeError, KeyError) as error:
             raise InvalidDocumentError(f"the container record {where} cannot be read: {error}") from error
@@ -85,7 +109,8 @@ class ContainerRecord:
 @dataclass(frozen=True, slots=True)
 class ContainerState:
     """What holds at one moment. `container_pid` counts in the session's PID namespace; `fault` is set if the container
-    was ended because of a failure of the engine's own parts."""
+    was ended because of a failure of the engine's own parts; `restarting` if it has ended and is going to be started
+    again by its restart policy."""
 
     status: Status
     exit_code: int | None = None
@@ -95,6 +120,8 @@ class ContainerState:
     finished_at: datetime | None = None
     oom_killed: bool = False
     fault: str | None = None
+    restarts: int = 0
+    restarting: bool = False
 
     @property
     def running(self) -> bool:
@@ -111,8 +138,10 @@ def _spec_document(spec: ContainerSpec) -> dict[str, Any]:
             value = value.value
         elif field.name == "mounts":
             value = [_mount_document(mount) for mount in value]
-        elif field.name in ("ports", "networks"):
-            value = [asdict(one) for one in value]
+        elif field.name in ("ports", "networks", "ulimits"):
+            value = [asdict(item) for item in value]
+        elif field.name == "restart":
+            value = None if value is None else asdict(value)
         elif isinstance(value, Mapping):
             value = dict(value)
         document[field.name] = value
@@ -127,6 +156,8 @@ def _parse_spec(document: dict[str, Any]) -> ContainerSpec:
     values["pull"] = PullPolicy(document["pull"]) if document["pull"] else None
     values["ports"] = tuple(PortSpec(**port) for port in document["ports"])
     values["networks"] = tuple(_parse_attachment(one) for one in document["networks"])
+    values["ulimits"] = tuple(Ulimit(**limit) for limit in document["ulimits"])
+    values["restart"] = RestartPolicy(**document["restart"]) if document["restart"] else None
     values["mounts"] = tuple(_parse_mount(mount) for mount in document["mounts"])
     return ContainerSpec(**values)
 
@@ -135,6 +166,12 @@ def _parse_attachment(document: dict[str, Any]) -> Attachment:
     return Attachment(
         **{**document, "aliases": tuple(document["aliases"]), "addresses": tuple(document["addresses"])}
     )
+
+
+def _parse_membership(document: dict[str, Any] | None) -> Membership | None:
+    if document is None:
+        return None
+    return Membership(**{**document, "shares": tuple(document["shares"]), "needs": tuple(document["needs"])})
 
 
 _MOUNTS: dict[str, type[MountSpec]] = {

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from pytest_pods.markers.definitions import CONTAINER, PODS, find_mark
+from pytest_pods.markers.definitions import CONTAINER, POD, PODS, find_mark
 
 if TYPE_CHECKING:
     from pytest_pods.engine.errors import PodsError
@@ -60,15 +60,18 @@ class _Mistake:
 
 
 def _find_mistake(item: pytest.Item) -> PodsError | None:
-    mark = find_mark(item, CONTAINER)
-    if mark is None:
+    container, pod = find_mark(item, CONTAINER), find_mark(item, POD)
+    if container is None and pod is None:
         return None
     # Here and not above: a suite without such marks does not pay for the engine's modules.
     from pytest_pods.engine.errors import InvalidMarkerError
-    from pytest_pods.markers.parsing import parse_container_mark
+    from pytest_pods.markers.parsing import parse_container_mark, parse_pod_mark
 
     try:
-        parse_container_mark(mark)
+        if container is not None:
+            parse_container_mark(container)
+        if pod is not None:
+            parse_pod_mark(pod)
     except InvalidMarkerError as error:
         return error
     return None

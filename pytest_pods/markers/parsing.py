@@ -1,4 +1,4 @@
-"""From `@pytest.mark.container(...)` to the specification of a container; mistakes name the mark and the argument."""
+"""From `@pytest.mark.container(...)` and `pod(...)` to specifications; mistakes name the mark and the argument."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 from pytest_pods.engine.errors import InvalidInputError, InvalidMarkerError
 from pytest_pods.engine.specs.container import build_container_spec
-from pytest_pods.markers.definitions import CONTAINER, find_mark
+from pytest_pods.engine.specs.pods import build_pod_spec
+from pytest_pods.markers.definitions import CONTAINER, POD, find_mark
 
 if TYPE_CHECKING:
     import pytest
 
     from pytest_pods.engine.specs.container import ContainerSpec
+    from pytest_pods.engine.specs.pods import PodSpec
 
 
 def parse_container_mark(mark: pytest.Mark) -> ContainerSpec:
@@ -38,6 +40,36 @@ def parse_container_mark(mark: pytest.Mark) -> ContainerSpec:
         raise InvalidMarkerError(
             f"@pytest.mark.{CONTAINER}: {error.brief}", details=error.details, hint=error.hint
         ) from error
+
+
+def parse_pod_mark(mark: pytest.Mark) -> PodSpec:
+    """The specification that a mark asks for; raises InvalidMarkerError that names the member and the argument."""
+    if mark.args:
+        raise InvalidMarkerError(
+            f"@pytest.mark.{POD} takes its members by name, and got {mark.args[0]!r}",
+            hint=f'write @pytest.mark.{POD}(db=dict(image="redis:7"))',
+        )
+    try:
+        spec = build_pod_spec(**mark.kwargs)
+    except InvalidInputError as error:
+        brief = f"@pytest.mark.{POD}: {error.brief}"
+        raise InvalidMarkerError(brief, details=error.details, hint=error.hint) from error
+    if not spec.members:
+        raise InvalidMarkerError(
+            f"@pytest.mark.{POD} names no member", hint=f'write @pytest.mark.{POD}(db=dict(image="redis:7"))'
+        )
+    return spec
+
+
+def get_pod_spec(item: pytest.Item) -> PodSpec:
+    """What the nearest mark of a test asks for; raises InvalidMarkerError, also if there is no mark."""
+    mark = find_mark(item, POD)
+    if mark is None:
+        raise InvalidMarkerError(
+            f"{item.nodeid} uses the fixture {POD}, and has no @pytest.mark.{POD}",
+            hint=f'write @pytest.mark.{POD}(db=dict(image="redis:7")) on the test, its class or as pytestmark',
+        )
+    return parse_pod_mark(mark)
 
 
 def get_container_spec(item: pytest.Item) -> ContainerSpec:

@@ -44,6 +44,15 @@ def test_busy(number: int, pods: Engine, run_container: Callable[..., Container]
     assert container.exec(["true"], through_runtime=number % 2 == 0).ok
     tell("run")
     run_container(BUSYBOX, ["sh", "-c", "echo > /file; sleep 1000"], network="none")
+    tell("pod")
+    pod = pods.run_pod(
+        network=network,
+        share="+pid" if number % 2 else "net,ipc,uts",
+        a={"image": BUSYBOX, "command": ["sleep", "1000"], "ports": ports},
+        b={"image": BUSYBOX, "command": ["sleep", "1000"], "needs": ["a"], "restart": "always"},
+    )
+    tell("remove pod")
+    pod.remove()
     tell("remove")
     container.remove()
     tell("remove volume")

@@ -18,6 +18,7 @@ from pytest_pods.engine.oci.runtime_spec import (
     ProcessConfiguration,
     ProcessUser,
     ResourceLimit,
+    Resources,
     RuntimeConfiguration,
     SeccompArgument,
     SeccompConfiguration,
@@ -91,8 +92,20 @@ def _linux(document: Mapping[str, Any]) -> LinuxConfiguration:
             DeviceRule(rule["allow"], rule["access"], rule.get("type"), rule.get("major"), rule.get("minor"))
             for rule in document.get("resources", {}).get("devices", ())
         ),
+        resources=_resources(document.get("resources", {})),
         seccomp=_seccomp(document["seccomp"]) if "seccomp" in document else None,
         rootfs_propagation=document.get("rootfsPropagation", ""),
+    )
+
+
+def _resources(document: Mapping[str, Any]) -> Resources:
+    memory, cpu = document.get("memory", {}), document.get("cpu", {})
+    return Resources(
+        memory=memory.get("limit"),
+        memory_swap=memory.get("swap"),
+        cpu_quota=cpu.get("quota"),
+        cpu_period=cpu.get("period"),
+        pids=document.get("pids", {}).get("limit"),
     )
 
 

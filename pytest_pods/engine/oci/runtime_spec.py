@@ -140,6 +140,29 @@ class DeviceRule:
 
 
 @dataclass(frozen=True, slots=True)
+class Resources:
+    """What the container's control group allows beside devices; sizes in bytes, times in microseconds."""
+
+    memory: int | None = None
+    memory_swap: int | None = None
+    cpu_quota: int | None = None
+    cpu_period: int | None = None
+    pids: int | None = None
+
+    def to_document(self) -> dict[str, Any]:
+        groups = {
+            "memory": {"limit": self.memory, "swap": self.memory_swap},
+            "cpu": {"quota": self.cpu_quota, "period": self.cpu_period},
+            "pids": {"limit": self.pids},
+        }
+        given = {
+            group: {name: value for name, value in limits.items() if value is not None}
+            for group, limits in groups.items()
+        }
+        return {group: limits for group, limits in given.items() if limits}
+
+
+@dataclass(frozen=True, slots=True)
 class SeccompArgument:
     """A comparison of one argument of a system call."""
 
@@ -199,6 +222,7 @@ class LinuxConfiguration:
     read_only_paths: tuple[str, ...] = ()
     sysctls: Mapping[str, str] = field(default_factory=dict)
     device_rules: tuple[DeviceRule, ...] = ()
+    resources: Resources = Resources()
     seccomp: SeccompConfiguration | None = None
     rootfs_propagation: str = ""
 
@@ -206,8 +230,11 @@ class LinuxConfiguration:
         document: dict[str, Any] = {"namespaces": [namespace.to_document() for namespace in self.namespaces]}
         if self.cgroups_path is not None:
             document["cgroupsPath"] = self.cgroups_path
+        resources = self.resources.to_document()
         if self.device_rules:
-            document["resources"] = {"devices": [rule.to_document() for rule in self.device_rules]}
+            resources["devices"] = [rule.to_document() for rule in self.device_rules]
+        if resources:
+            document["resources"] = resources
         if self.sysctls:
             document["sysctl"] = dict(self.sysctls)
         if self.masked_paths:

@@ -15,6 +15,7 @@ from pytest_pods.engine.oci.runtime_spec import (
     ProcessConfiguration,
     ProcessUser,
     ResourceLimit,
+    Resources,
     RuntimeConfiguration,
     SeccompConfiguration,
 )
@@ -30,15 +31,17 @@ if TYPE_CHECKING:
     from pytest_pods.engine.oci.image_config import ImageConfig
     from pytest_pods.engine.runtime.users import ResolvedUser
     from pytest_pods.engine.specs.container import ContainerSpec
+    from pytest_pods.engine.specs.limits import Limits, Ulimit
 
 
 @dataclass(frozen=True, slots=True)
 class NamespacePaths:
-    """Pinned namespaces to join. Without a path ipc and uts are new; without one for the network it is the host's."""
+    """Pinned namespaces to join. Without a path they are new; without one for the network it is the host's."""
 
     network: Path | None = None
     ipc: Path | None = None
     uts: Path | None = None
+    pid: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,7 @@ class BundleRequest:
     `architecture` is the machine's (`os.uname().machine`). `cgroup_namespace` belongs to cgroup v2. `single_id` says
     that the user namespace has one id only; without `pid_namespace` the container sees the machine's processes.
     `mounts` are those that are asked for, with their sources settled; None where the spec's need no settling.
+    `shared_memory` is a directory that becomes /dev/shm, None for one of its own.
     """
 
     spec: ContainerSpec
@@ -69,6 +73,7 @@ class BundleRequest:
     architecture: str
     namespaces: NamespacePaths = NamespacePaths()
     etc: EtcFiles = EtcFiles()
+    shared_memory: Path | None = None
     cgroups_path: str | None = None
     cgroup_namespace: bool = False
     own_limits: tuple[ResourceLimit, ...] = ()
@@ -101,6 +106,7 @@ def build_runtime_configuration(request: BundleRequest) -> RuntimeConfiguration:
             read_only_paths=() if request.spec.privileged else defaults.READ_ONLY_PATHS,
             sysctls=_build_sysctls(request),
             device_rules=_build_device_rules(request),
+            resources=_build_resources(request.spec.limits),
             seccomp=_build_seccomp(request, bounding),
         ),
     )
@@ -143,7 +149,7 @@ def _build_process(request: BundleRequest, bounding: frozenset[str]) -> ProcessC
         user=build_process_user(user, single_id=request.single_id),
         terminal=spec.tty,
         capabilities=build_capability_sets(bounding, uid=user.uid, asked=spec.cap_add),
-        limits=_build_limits(request.own_limits),
+        limits=_build_limits(request.own_limits, spec.ulimits),
         no_new_privileges=spec.no_new_privileges,
         oom_score=request.oom_score,
     )
@@ -166,22 +172,42 @@ def _bounding_set(request: BundleRequest) -> frozenset[str]:
     return merge_capabilities(add=spec.cap_add, drop=spec.cap_drop, available=request.available_capabilities)
 
 
-def _build_limits(own: Iterable[ResourceLimit]) -> tuple[ResourceLimit, ...]:
+def _build_limits(own: Iterable[ResourceLimit], asked: Iterable[Ulimit]) -> tuple[ResourceLimit, ...]:
     """Fixed limits, so that a test does not depend on the shell it was started from, but none above the own ones."""
     hard = {limit.kind: limit.hard for limit in own}
-    wanted = (("RLIMIT_NOFILE", defaults.MOST_OPEN_FILES), ("RLIMIT_NPROC", defaults.MOST_PROCESSES))
-    limits = []
-    for kind, most in wanted:
-        if kind in hard:
-            value = most if hard[kind] < 0 else min(most, hard[kind])
-            limits.append(ResourceLimit(kind, value, value))
-    return tuple(limits)
+    wanted = {
+        kind: (most, most)
+        for kind, most in (("RLIMIT_NOFILE", defaults.MOST_OPEN_FILES), ("RLIMIT_NPROC", defaults.MOST_PROCESSES))
+        if kind in hard
+    }
+    wanted.update((limit.kind, (limit.soft, limit.hard)) for limit in asked)
+    return tuple(
+        ResourceLimit(kind, *(_clamp(value, hard.get(kind, -1)) for value in values))
+        for kind, values in wanted.items()
+    )
+
+
+def _clamp(value: int, most: int) -> int:
+    """-1 is no limit."""
+    if most < 0:
+        return value
+    return most if value < 0 else min(value, most)
+
+
+def _build_resources(limits: Limits) -> Resources:
+    return Resources(
+        memory=limits.memory,
+        memory_swap=limits.memory_swap,
+        cpu_quota=None if limits.cpus is None else round(limits.cpus * defaults.CPU_PERIOD_US),
+        cpu_period=None if limits.cpus is None else defaults.CPU_PERIOD_US,
+        pids=limits.pids,
+    )
 
 
 def _build_namespaces(request: BundleRequest) -> tuple[Namespace, ...]:
     paths = request.namespaces
     namespaces = [
-        *([Namespace("pid")] if request.pid_namespace else []),
+        *([Namespace("pid", None if paths.pid is None else str(paths.pid))] if request.pid_namespace else []),
         Namespace("mount"),
         Namespace("ipc", None if paths.ipc is None else str(paths.ipc)),
         Namespace("uts", None if paths.uts is None else str(paths.uts)),
@@ -229,7 +255,7 @@ def _standard_mounts(request: BundleRequest) -> list[Mount]:
         defaults.PROC if request.pid_namespace else defaults.BORROWED_PROC,
         defaults.DEV,
         defaults.build_terminals_mount(with_tty_group=not request.single_id),
-        defaults.SHARED_MEMORY,
+        _build_shared_memory(request),
         defaults.MESSAGE_QUEUES,
     ]
     if request.own_network or not request.rootless:
@@ -245,3 +271,9 @@ def _standard_mounts(request: BundleRequest) -> list[Mount]:
             options = ("bind", "rprivate", "nosuid", "noexec", "nodev", "rw")
             mounts.append(Mount(f"/etc/{name}", "bind", str(source), options))
     return mounts
+
+
+def _build_shared_memory(request: BundleRequest) -> Mount:
+    if request.shared_memory is None:
+        return defaults.build_shared_memory_mount(request.spec.shm_size)
+    return Mount("/dev/shm", "bind", str(request.shared_memory), ("bind", "rprivate", "nosuid", "noexec", "nodev"))

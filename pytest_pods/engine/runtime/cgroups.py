@@ -11,6 +11,7 @@ import errno
 import os
 import select
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -18,9 +19,12 @@ from typing import TYPE_CHECKING
 
 from pytest_pods.engine.deadline import Deadline
 from pytest_pods.engine.errors import DeadlineExceededError, SystemCallError, UnsupportedHostError
+from pytest_pods.engine.runtime.defaults import CPU_PERIOD_US
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from pytest_pods.engine.specs.limits import Limits
 
 PARENT = "pytest-pods"
 _LONGEST_PAUSE_S = 0.02
@@ -151,6 +155,81 @@ def _unified_directory(layout: CgroupLayout, path: str, doing: str) -> Path:
             hint="mount cgroup2, as systemd does, or run as root where it is mounted",
         )
     return directory
+
+
+def find_controllers(layout: CgroupLayout, path: str) -> frozenset[str]:
+    """The controllers that a group below `path`, which need not exist, could have."""
+    found = {name for hierarchy in layout.hierarchies for name in hierarchy.controllers}
+    return frozenset(found | _find_unified_controllers(layout, path))
+
+
+def _find_unified_controllers(layout: CgroupLayout, path: str) -> set[str]:
+    if layout.unified is None:
+        return set()
+    directory = layout.unified / path.lstrip("/")
+    while not directory.exists():
+        directory = directory.parent
+    try:
+        return set((directory / "cgroup.controllers").read_text("ascii").split())
+    except OSError:
+        return set()
+
+
+def make_limited_group(layout: CgroupLayout, path: str, limits: Limits) -> None:
+    """Makes the group in the trees that hold to the limits, and sets them. Raises SystemCallError.
+
+    The runtime makes the groups of containers below it, and what of it is missing in other trees.
+    """
+    for hierarchy in layout.hierarchies:
+        settings = build_limit_settings(limits, controllers=hierarchy.controllers)
+        directory = hierarchy.directory / path.lstrip("/")
+        if hierarchy.unified:
+            usable = _find_unified_controllers(layout, path)
+            settings = [one for one in settings if one[0].partition(".")[0] in usable]
+        if not settings:
+            continue
+        _make_group(hierarchy, directory, sorted({name.partition(".")[0] for name, _ in settings}))
+        for name, text in settings:
+            _write(directory / name, text)
+
+
+def _make_group(hierarchy: Hierarchy, directory: Path, controllers: Sequence[str]) -> None:
+    above = [*reversed(directory.relative_to(hierarchy.directory).parents)]
+    for place in (hierarchy.directory / one for one in above):
+        place.mkdir(exist_ok=True)
+        if hierarchy.unified:
+            for controller in controllers:
+                # The topmost may be somebody else's, and hand it on already.
+                with suppress(SystemCallError):
+                    _write(place / "cgroup.subtree_control", f"+{controller}")
+    directory.mkdir(exist_ok=True)
+
+
+def build_limit_settings(limits: Limits, *, controllers: Sequence[str]) -> list[tuple[str, str]]:
+    """File and text of each limit: of v2 without `controllers`, else those of v1 that the tree has. Pure."""
+    found: list[tuple[str, str]] = []
+    if not controllers:
+        if limits.memory is not None:
+            found.append(("memory.max", str(limits.memory)))
+        if limits.memory_swap is not None:
+            swap = "max" if limits.memory_swap < 0 else str(limits.memory_swap - (limits.memory or 0))
+            found.append(("memory.swap.max", swap))
+        if limits.cpus is not None:
+            found.append(("cpu.max", f"{round(limits.cpus * CPU_PERIOD_US)} {CPU_PERIOD_US}"))
+        if limits.pids is not None:
+            found.append(("pids.max", str(limits.pids)))
+        return found
+    if "memory" in controllers:
+        if limits.memory is not None:
+            found.append(("memory.limit_in_bytes", str(limits.memory)))
+        if limits.memory_swap is not None:
+            found.append(("memory.memsw.limit_in_bytes", str(limits.memory_swap)))
+    if "cpu" in controllers and limits.cpus is not None:
+        found.append(("cpu.cfs_period_us", str(CPU_PERIOD_US)))
+        found.append(("cpu.cfs_quota_us", str(round(limits.cpus * CPU_PERIOD_US))))
+    if "pids" in controllers and limits.pids is not None:
+        found.append(("pids.max", str(limits.pids)))
+    return found
 
 
 def kill_group(layout: CgroupLayout, path: str) -> None:

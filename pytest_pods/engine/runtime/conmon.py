@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pytest_pods.engine.errors import InvalidInputError, OCIRuntimeError
@@ -26,7 +26,8 @@ MOST_STDIN_BYTES = 32_768
 @dataclass(frozen=True, slots=True)
 class MonitorRequest:
     """Where one container's monitor finds and leaves its files. `temporary_directory` has to be short: a socket's name
-    of at most 107 bytes is made in it for a terminal."""
+    of at most 107 bytes is made in it for a terminal. `exit_command` is executed, and awaited, when the container has
+    ended; it gets the monitor's environment, to which `variables` are added."""
 
     container_id: str
     conmon: Path
@@ -41,6 +42,8 @@ class MonitorRequest:
     persist_dir: Path | None = None
     terminal: bool = False
     stdin: bool = False
+    exit_command: tuple[str, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,8 @@ def build_create_argv(request: MonitorRequest) -> list[str]:
     ]
     for argument in ("--root", str(request.runtime_root), f"--log={request.runtime_log}", "--log-format=json"):
         argv += ["--runtime-arg", argument]
+    for place, word in enumerate(request.exit_command):
+        argv += ["--exit-command-arg" if place else "--exit-command", word]
     argv += ["--persist-dir", str(request.persist_dir)] if request.persist_dir is not None else []
     argv += ["--terminal"] if request.terminal else []
     argv += ["--stdin"] if request.stdin else []
@@ -92,6 +97,7 @@ def build_create_argv(request: MonitorRequest) -> list[str]:
 def build_environment(request: MonitorRequest, *, with_start_pipe: bool = False) -> dict[str, str]:
     """The monitor's whole environment. The pipes have to be passed as SYNC_DESCRIPTOR and START_DESCRIPTOR."""
     environment = {
+        **request.variables,
         # runc looks for newuidmap, and for nothing else, in it.
         "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         "TMPDIR": str(request.temporary_directory),

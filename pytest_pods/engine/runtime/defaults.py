@@ -37,6 +37,7 @@ READ_ONLY_PATHS = (
 MOST_OPEN_FILES = 1_048_576
 MOST_PROCESSES = 4_194_304
 SHARED_MEMORY_BYTES = 64 * 1024 * 1024
+CPU_PERIOD_US = 100_000
 
 _QUIET = ("nosuid", "noexec", "nodev")
 
@@ -44,8 +45,12 @@ PROC = Mount("/proc", "proc", "proc", _QUIET)
 BORROWED_PROC = Mount("/proc", "bind", "/proc", ("rbind", "rprivate", *_QUIET))
 """The sandbox's /proc, for who may not mount a fresh one."""
 DEV = Mount("/dev", "tmpfs", "tmpfs", ("nosuid", "strictatime", "mode=755", "size=65536k"))
-SHARED_MEMORY = Mount("/dev/shm", "tmpfs", "shm", (*_QUIET, "mode=1777", f"size={SHARED_MEMORY_BYTES}"))
 MESSAGE_QUEUES = Mount("/dev/mqueue", "mqueue", "mqueue", _QUIET)
+
+
+def build_shared_memory_mount(size: int | None) -> Mount:
+    options = (*_QUIET, "mode=1777", f"size={size or SHARED_MEMORY_BYTES}")
+    return Mount("/dev/shm", "tmpfs", "shm", options)
 
 
 def build_terminals_mount(*, with_tty_group: bool) -> Mount:

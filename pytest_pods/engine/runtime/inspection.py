@@ -8,13 +8,15 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from pytest_pods.engine.runtime.defaults import SHARED_MEMORY_BYTES
 from pytest_pods.engine.specs.mounts import BindMount, ImageMount, MountSpec, TmpfsMount, VolumeMount
 from pytest_pods.engine.specs.networks import NetworkMode
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from pytest_pods.engine.oci.runtime_spec import RuntimeConfiguration
+    from pytest_pods.engine.pod_records import PodRecord
     from pytest_pods.engine.records import ContainerRecord, ContainerState
     from pytest_pods.engine.specs.container import ContainerSpec
     from pytest_pods.engine.state.layout import ContainerLayout
@@ -62,6 +64,33 @@ def build_inspection(
         "HostConfig": _build_host_config(record),
         "NetworkSettings": _build_network(record, endpoints or {}),
         "Session": record.session_id,
+        "Pod": record.membership.pod_id if record.membership is not None else "",
+        "RestartCount": state.restarts,
+    }
+
+
+def build_pod_inspection(
+    record: PodRecord, status: str, members: Sequence[tuple[str, str, str]], *, cgroup: str | None
+) -> dict[str, Any]:
+    """One pod's document, in the shape of `podman pod inspect`; `members` are name, ID and state."""
+    return {
+        "Id": record.id,
+        "Name": record.name,
+        "Created": _moment(datetime.fromtimestamp(record.created, UTC)),
+        "State": status.capitalize(),
+        "Hostname": record.hostname,
+        "Labels": dict(record.labels),
+        "CgroupPath": cgroup or "",
+        "SharedNamespaces": list(record.shares),
+        "NetworkMode": record.network.value,
+        "IPAddress": record.ip if record.network is NetworkMode.PRIVATE else "",
+        "PortBindings": _build_ports(record),
+        "ShmSize": record.shared_memory,
+        "Limits": dict(record.limits),
+        "ExitPolicy": record.exit_policy,
+        "NumContainers": len(members),
+        "Containers": [{"Id": member_id, "Name": name, "State": state} for name, member_id, state in members],
+        "Session": record.session_id,
     }
 
 
@@ -76,7 +105,7 @@ def _build_state(state: ContainerState) -> dict[str, Any]:
         "Status": state.status,
         "Running": state.running,
         "Paused": state.status == "paused",
-        "Restarting": False,
+        "Restarting": state.restarting,
         "OOMKilled": state.oom_killed,
         "Dead": False,
         "Pid": state.container_pid or 0,
@@ -148,7 +177,16 @@ def _build_host_config(record: ContainerRecord) -> dict[str, Any]:
         "DnsSearch": list(spec.dns_search),
         "DnsOptions": list(spec.dns_options),
         "ExtraHosts": [f"{name}:{address}" for name, address in spec.add_hosts.items()],
-        "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
+        "RestartPolicy": {
+            "Name": spec.restart.condition if spec.restart is not None else "no",
+            "MaximumRetryCount": spec.restart.most if spec.restart is not None else 0,
+        },
+        "Memory": spec.memory or 0,
+        "MemorySwap": spec.memory_swap or 0,
+        "NanoCpus": round((spec.cpus or 0) * 1e9),
+        "PidsLimit": spec.pids_limit or 0,
+        "ShmSize": spec.shm_size or SHARED_MEMORY_BYTES,
+        "Ulimits": [{"Name": limit.name, "Soft": limit.soft, "Hard": limit.hard} for limit in spec.ulimits],
     }
 
 
@@ -162,7 +200,7 @@ def _security_options(spec: ContainerSpec) -> list[str]:
     return options if spec.seccomp and not spec.privileged else [*options, "seccomp=unconfined"]
 
 
-def _build_ports(record: ContainerRecord) -> dict[str, list[dict[str, str]]]:
+def _build_ports(record: ContainerRecord | PodRecord) -> dict[str, list[dict[str, str]]]:
     ports: dict[str, list[dict[str, str]]] = {}
     for port in record.ports:
         ports.setdefault(port.key, []).append({"HostIp": port.host_ip, "HostPort": str(port.host_port)})

@@ -45,6 +45,11 @@ class Connecting:
                 f"container {record.name} has network={record.spec.network.value!r} and can join no other",
                 hint="make it with networks=[…]",
             )
+        if record.membership is not None and record.shares("net"):
+            raise WrongStateError(
+                f"the network of container {record.name} is that of pod {record.membership.pod_name}",
+                hint="make the pod with networks=[…]",
+            )
         layout = self._session.layout.container(record.id)
         with self._changing(layout):
             before = read_interfaces(layout.interfaces_file)

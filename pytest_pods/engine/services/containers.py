@@ -21,7 +21,9 @@ from pytest_pods.engine.services.lifecycle import Lifecycle
 from pytest_pods.engine.services.mounting import find_sources, with_mounts
 from pytest_pods.engine.services.networks import NetworkService
 from pytest_pods.engine.services.output import Output
-from pytest_pods.engine.services.planning import Plan, Planner
+from pytest_pods.engine.services.placement import find_network_namespace, is_infra
+from pytest_pods.engine.services.planning import Joined, Plan, Planner
+from pytest_pods.engine.services.publishing import forward_ports
 from pytest_pods.engine.services.wiring import Wirer, read_interfaces
 from pytest_pods.engine.specs.mounts import ImageMount
 
@@ -63,23 +65,31 @@ class ContainerService:
         self._lock = threading.RLock()
         self._facts: HostFacts | None = None
         self.networks = NetworkService(session)
-        self._wirer = Wirer(session, lambda: self.networks)
-        self._planner = Planner(session, self._wirer)
+        self.wirer = Wirer(session, lambda: self.networks)
+        self.planner = Planner(session, self.wirer)
         self.lifecycle = Lifecycle(
-            session, runtime=lambda: self._host_facts().runtime, create_again=self._create_again, wirer=self._wirer
+            session, runtime=lambda: self.host_facts().runtime, create_again=self._create_again, wirer=self.wirer
         )
         self.inside = Inside(session, self.lifecycle)
         self.output = Output(self.lifecycle)
         self._execs: ExecService | None = None
 
-    def create(self, spec: ContainerSpec) -> Container:
-        """A container that waits to be started. What was half made when something failed is removed again."""
+    def create(self, spec: ContainerSpec, *, joined: Joined | None = None) -> Container:
+        """A container that waits to be started, in the pod that its spec names or as the member of `joined`.
+
+        What was half made when something failed is removed again.
+        """
+        if spec.pod is not None:
+            joined = self._join(spec, spec.pod)
+            spec = spec.with_changes(name=joined.membership.member)
         images = self._images()
         policy = spec.pull or self._pull_policy
         image = images.ensure(spec.image, policy=policy, platform=spec.platform)
         mounted = [images.ensure(one.image, policy=policy) for one in spec.mounts if isinstance(one, ImageMount)]
-        facts = self._host_facts()
-        plan = self._planner.plan(spec, image)
+        facts = self.host_facts()
+        self._session.start()
+        self._session.cgroups.check_limits(spec.limits, subject=spec.name or spec.image)
+        plan = self.planner.plan(spec, image, joined)
         plan.record = with_mounts(plan.record, image.config, mounted)
         creation = Creation(self._session, plan.record, facts=facts, wiring=plan.wiring)
         record = plan.record
@@ -91,7 +101,8 @@ class ContainerService:
                 creation.prepare_mounts(image.config, mounted, self.volumes())
             creation.pin_namespaces()
             record = self._forward(plan)
-            plugged = self._wirer.connect_in_background(
+            creation.name_in_pod()
+            plugged = self.wirer.connect_in_background(
                 plan.wiring, owner=record.id, namespace=self.lifecycle.layout(record).namespace("net")
             )
             try:
@@ -131,7 +142,7 @@ class ContainerService:
         """Joins networks to containers that are there."""
         from pytest_pods.engine.services.connecting import Connecting
 
-        return Connecting(self._session, self.networks, wirer=self._wirer, facts=self._host_facts())
+        return Connecting(self._session, self.networks, wirer=self.wirer, facts=self.host_facts())
 
     def remove_network(self, record: NetworkRecord) -> None:
         """Raises InUseError that names the containers on it."""
@@ -143,7 +154,8 @@ class ContainerService:
         self.networks.definitions.remove(record)
         self.lifecycle.do_later(lambda: self.remove_network(record), at_end=False)
 
-    def _host_facts(self) -> HostFacts:
+    def host_facts(self) -> HostFacts:
+        """What creations need to know of the machine, read once."""
         with self._lock:
             if self._facts is None:
                 self._facts = read_host_facts(self._session.start())
@@ -154,35 +166,41 @@ class ContainerService:
         record = plan.record
         if not plan.listeners:
             return record
-        layout = self.lifecycle.layout(record)
-        ports = []
-        for port, listener in zip(record.ports, plan.listeners, strict=True):
-            # Services may listen on every address, on the loopback only, or on the container's own address only.
-            hosts = ["127.0.0.1", "::1", *plan.wiring.ips]
-            forward = self._session.start().forward(
-                listener,
-                network_namespace=layout.namespace("net"),
-                addresses=[(host, port.container_port) for host in hosts],
-            )
-            ports.append(replace(port, forward=forward.number))
-        record = replace(record, ports=tuple(ports))
-        layout.record_file.write_bytes(record.to_bytes())
+        ports = forward_ports(
+            self._session.start(),
+            record.ports,
+            plan.listeners,
+            namespace=find_network_namespace(self._session.layout, record),
+            ips=plan.wiring.ips or tuple(filter(None, [record.ip])),
+        )
+        record = replace(record, ports=ports)
+        self.lifecycle.layout(record).record_file.write_bytes(record.to_bytes())
         return record
 
+    def _join(self, spec: ContainerSpec, name: str) -> Joined:
+        from pytest_pods.engine.services.pod_records import get_pod_record, join_later
+
+        return join_later(spec, get_pod_record(self._session, name), members=self.list())
+
     def _create_again(self, record: ContainerRecord) -> SandboxProcess:
-        creation = Creation(self._session, record, facts=self._host_facts())
+        creation = Creation(self._session, record, facts=self.host_facts())
+        if is_infra(record):
+            from pytest_pods.engine.services.infra import create_again
+
+            return create_again(creation)
         image = self._images().get(record.image_id)
         return creation.start_monitor(creation.write_configuration(image.config))
 
     def list(self) -> list[Container]:
-        """All containers of the session, oldest first; one that is half made is passed over."""
+        """All containers of the session, oldest first; one that is half made, and one that only holds a pod's PID
+        namespace, is passed over."""
         if not self._session.started:
             return []
         found = []
         with suppress(FileNotFoundError):
             for entry in os.scandir(self._session.layout.containers_dir):
-                record = self._find_record(entry.name)
-                if record is not None:
+                record = self.find_record(entry.name)
+                if record is not None and not is_infra(record):
                     found.append(Container(record, self))
         return sorted(found, key=lambda container: container.record.created)
 
@@ -201,7 +219,8 @@ class ContainerService:
             f"no container {name!r} in session {self._session.id}", hint="pytest-pods ps --all lists them"
         )
 
-    def _find_record(self, container_id: str) -> ContainerRecord | None:
+    def find_record(self, container_id: str) -> ContainerRecord | None:
+        """The record of a container, None if it is half made or gone."""
         path = self._session.layout.container(container_id).record_file
         try:
             return ContainerRecord.from_bytes(path.read_bytes(), where=path)
@@ -266,5 +285,5 @@ class ContainerService:
             if self._execs is None:
                 from pytest_pods.engine.services.exec_starting import ExecService
 
-                self._execs = ExecService(self._session, facts=self._host_facts(), state=self.lifecycle.state)
+                self._execs = ExecService(self._session, facts=self.host_facts(), state=self.lifecycle.state)
             return self._execs

@@ -27,8 +27,6 @@ from pytest_pods.engine.oci.runtime_spec import ResourceLimit, RuntimeConfigurat
 from pytest_pods.engine.runtime import conmon
 from pytest_pods.engine.runtime.bundle import (
     BundleRequest,
-    EtcFiles,
-    NamespacePaths,
     build_runtime_configuration,
 )
 from pytest_pods.engine.runtime.capabilities import parse_capability_mask
@@ -36,6 +34,9 @@ from pytest_pods.engine.runtime.command_lookup import explain_failure
 from pytest_pods.engine.runtime.users import MOST_FILE_BYTES, MappedIds, resolve_user
 from pytest_pods.engine.services.etc_files import EtcRequest, build_etc_texts
 from pytest_pods.engine.services.mounting import Mounting, build_mounts
+from pytest_pods.engine.services.placement import find_placement, owns_network
+from pytest_pods.engine.services.pod_files import add_member_name
+from pytest_pods.engine.services.restarting import build_exit_command, find_package_parent
 from pytest_pods.engine.services.root_mounts import mount_overlay
 from pytest_pods.engine.services.wiring import Wiring, write_interfaces
 from pytest_pods.engine.specs.mounts import BindMount
@@ -55,6 +56,10 @@ if TYPE_CHECKING:
     from pytest_pods.engine.state.layout import ContainerLayout
 
 _CREATE_PATIENCE_S = 120.0
+_LIMITED = (
+    "CORE", "CPU", "DATA", "FSIZE", "MEMLOCK", "MSGQUEUE", "NICE", "NOFILE", "NPROC", "RSS", "RTPRIO", "RTTIME",
+    "SIGPENDING", "STACK",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +86,8 @@ def read_host_facts(sandbox: Sandbox) -> HostFacts:
         ),
         limits=tuple(
             ResourceLimit(f"RLIMIT_{name}", *resource.getrlimit(getattr(resource, f"RLIMIT_{name}")))
-            for name in ("NOFILE", "NPROC")
+            for name in _LIMITED
+            if hasattr(resource, f"RLIMIT_{name}")
         ),
         hosts=_read_host_text("/etc/hosts"),
         resolv_conf=_read_host_text("/etc/resolv.conf"),
@@ -136,6 +142,7 @@ class Creation:
         for directory in (
             layout.bundle_dir,
             layout.exit_dir,
+            layout.persist_dir,
             layout.namespaces_dir,
             layout.merged_dir,
             layout.files_dir,
@@ -202,8 +209,8 @@ class Creation:
         mounting.prepare(mounted)
 
     def pin_namespaces(self) -> None:
-        """Makes the container's own network namespace, with loopback up."""
-        if self._spec.network is not NetworkMode.HOST:
+        """Makes the container's own network namespace, with loopback up; a pod's is there already."""
+        if owns_network(self._record):
             self._sandbox.pin(self._layout.namespaces_dir, NamespaceKind.NETWORK)
 
     def find_user(self, image: ImageConfig) -> ResolvedUser:
@@ -214,9 +221,16 @@ class Creation:
             self._user = self._facts.ids.restrict(user, where=f"container {self._record.name}")
         return self._user
 
+    def name_in_pod(self) -> None:
+        """Makes the container's name known to the other members of its pod."""
+        membership = self._record.membership
+        if membership is not None and self._record.shares("net"):
+            add_member_name(self._session.layout.pod(membership.pod_id), membership.member, self._record.name)
+
     def write_configuration(self, image: ImageConfig) -> RuntimeConfiguration:
         """Writes config.json. Raises InvalidSpecError for a user that the image does not know."""
         layout, spec = self._layout, self._spec
+        place = find_placement(self._session, self._record)
         configuration = build_runtime_configuration(
             BundleRequest(
                 spec=spec,
@@ -226,11 +240,10 @@ class Creation:
                 hostname=self._record.hostname,
                 available_capabilities=self._facts.capabilities,
                 architecture=self._facts.architecture,
-                namespaces=NamespacePaths(
-                    network=None if spec.network is NetworkMode.HOST else layout.namespace("net")
-                ),
-                etc=EtcFiles(layout.hosts_file, layout.hostname_file, layout.resolv_file),
-                cgroups_path=self._session.cgroups.container(self._record.id),
+                namespaces=place.namespaces,
+                etc=place.etc,
+                shared_memory=place.shared_memory,
+                cgroups_path=place.cgroup,
                 cgroup_namespace=self._session.cgroups.unified,
                 own_limits=self._facts.limits,
                 rootless=self._session.rootless,
@@ -255,6 +268,7 @@ class Creation:
         Raises CommandNotFoundError, CommandNotExecutableError, OCIRuntimeError.
         """
         layout = self._layout
+        exit_command = build_exit_command(self._session, self._record)
         request = conmon.MonitorRequest(
             container_id=self._record.id,
             conmon=self._facts.conmon,
@@ -265,9 +279,12 @@ class Creation:
             pid_file=layout.pid_file,
             log=layout.log_file,
             exit_dir=layout.exit_dir,
+            persist_dir=layout.persist_dir,
             temporary_directory=self._session.layout.temporary_dir,
             terminal=self._spec.tty,
             stdin=self._spec.interactive,
+            exit_command=exit_command,
+            variables={"PYTHONPATH": find_package_parent()} if exit_command else {},
         )
         with ExitStack() as stack:
             sync = stack.enter_context(Pipe())

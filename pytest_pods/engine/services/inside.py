@@ -15,10 +15,11 @@ from pytest_pods.engine.host.pipes import read_regular_file
 from pytest_pods.engine.network.sockets import parse_listening_ports
 from pytest_pods.engine.services import container_state
 from pytest_pods.engine.services.creation import read_in_sandbox
-from pytest_pods.engine.services.wiring import read_interfaces
-from pytest_pods.engine.specs.networks import NetworkMode
+from pytest_pods.engine.services.placement import find_interfaces, find_network_namespace
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pytest_pods.engine.host.terminals import Terminal
     from pytest_pods.engine.records import ContainerRecord
     from pytest_pods.engine.services.lifecycle import Lifecycle
@@ -36,14 +37,20 @@ class Inside:
 
     def connect(self, record: ContainerRecord, port: int, *, timeout: float | None) -> socket.socket:
         """Raises OSError as connect(2) does, of the last address tried."""
-        if record.spec.network is NetworkMode.HOST:
-            return socket.create_connection(("127.0.0.1", port), timeout)
-        namespace = self._lifecycle.layout(record).namespace("net")
-        failure: OSError | None = None
+        namespace = find_network_namespace(self._session.layout, record)
         own = [record.ip] if record.ip else []
-        for interface in read_interfaces(self._lifecycle.layout(record).interfaces_file):
+        for interface in find_interfaces(self._session.layout, record):
             own += [ip for ip in interface.ips if ip not in own]
-        for host in ("127.0.0.1", "::1", *own):
+        return self.connect_in(namespace, own, port, timeout=timeout)
+
+    def connect_in(
+        self, namespace: Path | None, ips: Sequence[str], port: int, *, timeout: float | None
+    ) -> socket.socket:
+        """The same for a network namespace, None for the host's; `ips` are its own addresses."""
+        if namespace is None:
+            return socket.create_connection(("127.0.0.1", port), timeout)
+        failure: OSError | None = None
+        for host in ("127.0.0.1", "::1", *ips):
             family = socket.AF_INET6 if ":" in host else socket.AF_INET
             connection = self._session.start().socket(family, socket.SOCK_STREAM, network_namespace=namespace)
             try:

@@ -9,6 +9,7 @@ import os
 import signal as signals
 import threading
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_pods.engine.deadline import Deadline
@@ -17,16 +18,18 @@ from pytest_pods.engine.errors import (
     CommandError,
     ContainerNotFoundError,
     DeadlineExceededError,
+    PodNotFoundError,
     SandboxLostError,
     SystemCallError,
     WrongStateError,
 )
 from pytest_pods.engine.host.pipes import Pipe, wait_readable
 from pytest_pods.engine.host.programs import get_version
-from pytest_pods.engine.host.sandbox import Forward
 from pytest_pods.engine.runtime import runc
-from pytest_pods.engine.services import container_state, planning
+from pytest_pods.engine.services import container_state, planning, restarting
 from pytest_pods.engine.services.mounting import unmount_all
+from pytest_pods.engine.services.placement import find_cgroup, is_infra, owns_network, shares_pids
+from pytest_pods.engine.services.publishing import end_forwards
 from pytest_pods.engine.services.sessions import collect_faults, remove_trees
 from pytest_pods.engine.services.wiring import read_interfaces, rebuild_wiring
 from pytest_pods.engine.specs.networks import NetworkMode
@@ -80,6 +83,12 @@ class Lifecycle:
         self._lock = threading.Lock()
         self._monitors: dict[str, SandboxProcess] = {}
         self._remover: Remover | None = None
+        self._supervisor = restarting.Supervisor(
+            session,
+            open_exit=self.open_exit_descriptor,
+            restart=self.restart_ended,
+            runs=lambda one: self.state(one).running,
+        )
 
     def layout(self, record: ContainerRecord) -> ContainerLayout:
         return self._session.layout.container(record.id)
@@ -94,12 +103,44 @@ class Lifecycle:
         sandbox = self._session.connected()
         if sandbox.lost is None and not layout.directory.exists():
             raise ContainerNotFoundError(f"container {record.name} ({record.id[:12]}) was removed")
-        return container_state.read_state(layout, sandbox)
+        state = container_state.read_state(layout, sandbox)
+        if not record.spec.restart:
+            return state
+        again = (
+            state.exit_code is not None
+            and sandbox.lost is None
+            and restarting.wants_restart(record, layout, state.exit_code)
+        )
+        return replace(state, restarts=restarting.read_restarts(layout)[0], restarting=again)
 
     # starting
 
     def start(self, record: ContainerRecord) -> None:
         """Starts a created container, or one that has ended, on the files that it left."""
+        if record.spec.restart:
+            with restarting.deciding(self.layout(record)):
+                restarting.allow(record, self.layout(record))
+                self._start(record)
+            self._supervisor.watch(record)
+        else:
+            self._start(record)
+
+    def restart_ended(self, record: ContainerRecord) -> bool:
+        """Starts a container again if it has ended and its restart policy wants it, after a pause; whether it did."""
+        layout = self.layout(record)
+        state = self.state(record)
+        if not state.restarting:
+            return False
+        restarting.pause_before(layout, state)
+        with restarting.deciding(layout):
+            state = self.state(record)
+            if not state.restarting:
+                return False
+            self._start(record)
+            restarting.note_restart(layout, state)
+        return True
+
+    def _start(self, record: ContainerRecord) -> None:
         state = self.state(record)
         if state.running:
             raise WrongStateError(f"container {record.name} runs already")
@@ -138,9 +179,10 @@ class Lifecycle:
         layout = self.layout(record)
         self._end_members(record)
         self._forget_in_runtime(record)
+        # First: who looks meanwhile would take a monitor without an exit file for one that was killed.
+        layout.monitor_pid_file.unlink(missing_ok=True)
         for path in (layout.exit_file, layout.started_file, layout.paused_file, layout.fault_file, layout.oom_file):
             path.unlink(missing_ok=True)
-        layout.monitor_pid_file.unlink(missing_ok=True)
 
     # ending
 
@@ -158,6 +200,10 @@ class Lifecycle:
         """The exit code; the monitor's end is what is awaited, since by then the exit file is there."""
         deadline = Deadline.after(timeout)
         state = self.state(record)
+        if state.status == "created" and record.spec.restart:
+            # It may be on its way to be started again.
+            with restarting.deciding(self.layout(record)):
+                state = self.state(record)
         if state.status == "created":
             raise WrongStateError(f"container {record.name} is not started: it will not end", hint="start it first")
         if state.exit_code is None:
@@ -177,6 +223,7 @@ class Lifecycle:
             descriptor.close()
 
     def stop(self, record: ContainerRecord, *, timeout: float | None) -> None:
+        restarting.forbid(record, self.layout(record))
         state = self.state(record)
         if not state.running:
             return
@@ -195,8 +242,13 @@ class Lifecycle:
         number = parse_signal(signal)
         if not state.running or state.container_pid is None:
             raise WrongStateError(f"container {record.name} does not run (it is {state.status})")
+        if number in (signals.SIGKILL, parse_signal(record.stop_signal)):
+            restarting.forbid(record, self.layout(record))
+        pid = self.state(record).container_pid
+        if pid is None:
+            return
         try:
-            self._session.start().signal(state.container_pid, number)
+            self._session.start().signal(pid, number)
         except SystemCallError:
             # It ended in between: what a kill wants is reached.
             return
@@ -205,11 +257,11 @@ class Lifecycle:
             self._await_end(record, Deadline.after(_KILL_PATIENCE_S))
 
     def _end_members(self, record: ContainerRecord) -> None:
-        """What a PID namespace would do."""
-        if not self._session.pid_namespaces:
+        """What a PID namespace of its own would do."""
+        if shares_pids(self._session, record) and not is_infra(record):
             from pytest_pods.engine.services.members import end_members
 
-            end_members(self._session.start(), record, deadline=Deadline.after(_KILL_PATIENCE_S))
+            end_members(record, deadline=Deadline.after(_KILL_PATIENCE_S))
 
     def _kill_all(self, record: ContainerRecord, state: ContainerState) -> None:
         if state.container_pid is None:
@@ -233,7 +285,7 @@ class Lifecycle:
         state = self.state(record)
         if state.status != wanted:
             raise WrongStateError(f"container {record.name} is {state.status}, not {wanted}")
-        self._session.cgroups.set_frozen(record.id, frozen=frozen)
+        self._session.cgroups.set_frozen(find_cgroup(self._session, record), frozen=frozen)
         marker = self.layout(record).paused_file
         if frozen:
             marker.touch()
@@ -253,22 +305,25 @@ class Lifecycle:
     def remove_all(self, record: ContainerRecord) -> None:
         """Takes away whatever there is of a container, also of a half-made one. Raises CleanupError."""
         layout, sandbox = self.layout(record), self._session.start()
+        restarting.forbid(record, layout)
         monitor = self._monitors.pop(record.id, None)
         steps: list[Callable[[], None]] = [
             lambda: self._end_processes(record, monitor),
-            lambda: self._end_forwards(record, sandbox),
+            lambda: end_forwards(sandbox, record.ports),
             lambda: unmount_all(sandbox, layout),
             lambda: _unmount(sandbox, layout.merged_dir),
             lambda: self._forget_in_runtime(record),
         ]
-        if record.spec.network is not NetworkMode.HOST:
+        if owns_network(record):
             # Its end of the link, and with it the session's, goes with the namespace.
             steps.append(lambda: _unmount(sandbox, layout.namespace("net")))
-        wiring = rebuild_wiring(record.spec.network, ip=record.ip, interfaces=read_interfaces(layout.interfaces_file))
+        # A member's places are its pod's.
+        mode = NetworkMode.NONE if record.shares("net") else record.spec.network
+        wiring = rebuild_wiring(mode, ip=record.ip, interfaces=read_interfaces(layout.interfaces_file))
         steps += [
             lambda: remove_trees(sandbox, [layout.scratch_dir, layout.directory]),
             lambda: self._wirer.release(wiring, owner=record.id),
-            lambda: planning.release_name(self._session.layout, record),
+            lambda: planning.release_name(self._session.layout, record.name, owner=record.id),
         ]
         collect_faults(f"removing container {record.name}", steps)
 
@@ -284,18 +339,12 @@ class Lifecycle:
         else:
             self._await_end(record, Deadline.after(_KILL_PATIENCE_S))
 
-    def _end_forwards(self, record: ContainerRecord, sandbox: Sandbox) -> None:
-        for port in record.ports:
-            if port.forward:
-                with suppress(SystemCallError):
-                    sandbox.end_forward(Forward(port.forward))
-
     def _forget_in_runtime(self, record: ContainerRecord) -> None:
         runtime = self._runtime()
         if not runc.shortcuts_hold(get_version(runtime.program)) and runtime.state_dir(record.id).exists():
             self._run_runtime(runc.build_delete_argv(runtime, record.id, force=True), record, "deleting")
         runc.remove_state(runtime, record.id)
-        self._session.cgroups.remove_container(record.id)
+        self._session.cgroups.remove(find_cgroup(self._session, record))
 
     def _runtime(self) -> runc.Runtime:
         return runc.Runtime(self._find_runtime(), self._session.layout.runtime_root)
@@ -368,7 +417,7 @@ class Remover:
                 continue
             try:
                 action()
-            except (ContainerNotFoundError, SandboxLostError):
+            except (ContainerNotFoundError, PodNotFoundError, SandboxLostError):
                 # Somebody was faster; or all of it is gone with the sandbox.
                 continue
             except Exception as error:

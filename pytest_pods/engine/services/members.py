@@ -1,6 +1,7 @@
 """The processes of a container that has no PID namespace of its own, found and ended one by one.
 
-Where it has one the end of its first process is the end of all, and nothing of this is needed.
+Where it has one the end of its first process is the end of all, and nothing of this is needed. They are looked for in
+this process's own /proc, so that their numbers are those by which this process can signal them.
 """
 
 from __future__ import annotations
@@ -12,11 +13,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_pods.engine.errors import DeadlineExceededError, SystemCallError
+from pytest_pods.engine.errors import DeadlineExceededError
 
 if TYPE_CHECKING:
     from pytest_pods.engine.deadline import Deadline
-    from pytest_pods.engine.host.sandbox import Sandbox
     from pytest_pods.engine.records import ContainerRecord
 
 _PAUSE_S = 0.002
@@ -42,12 +42,12 @@ def _has_root(mountinfo: bytes, needle: bytes) -> bool:
     return any(needle in line and line.split(b" ", 5)[4] == b"/" for line in mountinfo.splitlines())
 
 
-def end_members(sandbox: Sandbox, record: ContainerRecord, *, deadline: Deadline) -> None:
+def end_members(record: ContainerRecord, *, deadline: Deadline) -> None:
     """Kills until none is left, since they may start others meanwhile. Raises DeadlineExceededError."""
     while members := find_members(record.id):
         for pid in members:
-            with suppress(SystemCallError):
-                sandbox.signal(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         if deadline.expired:
             raise DeadlineExceededError(f"processes of container {record.name} do not end: {members}")
         time.sleep(_PAUSE_S)

@@ -143,7 +143,10 @@ class NetworkService:
         )
 
     def _find_owner(self, owner: str) -> bool:
-        return owner == _ANCHOR or self._session.layout.container(owner).directory.exists()
+        layout = self._session.layout
+        return (
+            owner == _ANCHOR or layout.container(owner).directory.exists() or layout.pod(owner).directory.exists()
+        )
 
     def release(self, interfaces: Iterable[InterfaceRecord], *, owner: str) -> None:
         """Gives addresses back."""

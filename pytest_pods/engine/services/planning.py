@@ -9,14 +9,15 @@ from __future__ import annotations
 import os
 import time
 from contextlib import suppress
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from pytest_pods.engine.errors import NameInUseError
 from pytest_pods.engine.ids import new_container_id, new_container_name
 from pytest_pods.engine.network.ports import bind_ports
 from pytest_pods.engine.records import ContainerRecord, PublishedPort
 from pytest_pods.engine.runtime.bundle import build_command
+from pytest_pods.engine.services.wiring import Wiring
 from pytest_pods.engine.specs.networks import NetworkMode
 from pytest_pods.engine.specs.ports import PortSpec, parse_port
 
@@ -25,9 +26,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_pods.engine.oci.image_config import ImageConfig
+    from pytest_pods.engine.pod_records import PodRecord
+    from pytest_pods.engine.records import Membership
     from pytest_pods.engine.services.images import Image
     from pytest_pods.engine.services.sessions import Session
-    from pytest_pods.engine.services.wiring import Wirer, Wiring
+    from pytest_pods.engine.services.wiring import Wirer
     from pytest_pods.engine.specs.container import ContainerSpec
     from pytest_pods.engine.state.layout import SessionLayout
 
@@ -52,9 +55,11 @@ class Planner:
         self._session = session
         self._wirer = wirer
 
-    def plan(self, spec: ContainerSpec, image: Image) -> Plan:
+    def plan(self, spec: ContainerSpec, image: Image, joined: Joined | None = None) -> Plan:
         """Binds the ports and takes a name and a place. Raises PortInUseError, NameInUseError, InvalidSpecError."""
         record = build_record(spec, image, session_id=self._session.id)
+        if joined is not None:
+            record = join_pod(record, joined)
         self._session.start()
         layout = self._session.layout
         listeners = bind_ports(build_ports(spec, image.config))
@@ -62,30 +67,57 @@ class Planner:
         try:
             # Before the rest: a name or a place whose container has no directory is free.
             layout.container(record.id).directory.mkdir(mode=0o711)
-            reserve_name(layout, record)
-            wiring = self._wirer.plan(
-                spec.network, spec.networks, owner=record.id, known_as=_build_names(record), dns=spec.dns
-            )
+            reserve_name(layout, record.name, owner=record.id)
+            wiring = self._plan_wiring(record)
             ports = tuple(
-                _build_published(port, listener)
+                build_published(port, listener)
                 for port, listener in zip(build_ports(spec, image.config), listeners, strict=True)
             )
-            record = replace(record, ports=ports, ip=wiring.ip)
+            record = replace(record, ports=ports, ip=record.ip or wiring.ip)
         except BaseException:
             for listener in listeners:
                 listener.close()
             if wiring is not None:
                 self._wirer.release(wiring, owner=record.id)
-            release_name(layout, record)
+            release_name(layout, record.name, owner=record.id)
             with suppress(FileNotFoundError):
                 layout.container(record.id).directory.rmdir()
             raise
         return Plan(record, listeners, wiring)
 
 
+    def _plan_wiring(self, record: ContainerRecord) -> Wiring:
+        """A member's is its pod's, which has its places already."""
+        spec = record.spec
+        if record.shares("net"):
+            return Wiring(NetworkMode.NONE)
+        return self._wirer.plan(
+            spec.network, spec.networks, owner=record.id, known_as=_build_names(record), dns=spec.dns
+        )
+
+
 def _build_names(record: ContainerRecord) -> tuple[str, ...]:
     """What a container is called on its networks."""
     return (record.name, record.id[:12], *record.spec.aliases)
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """A pod that a container becomes a member of, and how."""
+
+    pod: PodRecord
+    membership: Membership
+
+
+def join_pod(record: ContainerRecord, joined: Joined) -> ContainerRecord:
+    """The record of a member: what it shares is the pod's."""
+    pod, shares = joined.pod, joined.membership.shares
+    changes: dict[str, Any] = {"membership": joined.membership}
+    if "net" in shares:
+        changes |= {"ip": pod.ip, "spec": record.spec.with_changes(network=pod.network, networks=())}
+    if "uts" in shares:
+        changes["hostname"] = pod.hostname
+    return replace(record, **changes)
 
 
 def build_record(spec: ContainerSpec, image: Image, *, session_id: str) -> ContainerRecord:
@@ -118,44 +150,51 @@ def build_ports(spec: ContainerSpec, image: ImageConfig) -> tuple[PortSpec, ...]
     return (*spec.ports, *(port for port in exposed if (port.container_port, port.protocol) not in asked))
 
 
-def _build_published(port: PortSpec, listener: socket.socket) -> PublishedPort:
+def build_published(port: PortSpec, listener: socket.socket) -> PublishedPort:
     host, number = listener.getsockname()[:2]
     return PublishedPort(port.container_port, port.protocol, str(host), int(number), forward=0)
 
 
-def reserve_name(layout: SessionLayout, record: ContainerRecord) -> None:
-    """Makes the name the container's. Raises NameInUseError."""
-    path = layout.names_dir / record.name
+def reserve_name(layout: SessionLayout, name: str, *, owner: str) -> None:
+    """Makes the name that of the container or pod with the ID `owner`. Raises NameInUseError."""
+    path = layout.names_dir / name
     # Linked, not written in place: a name without an owner could never be released again.
-    new = layout.names_dir / f".{record.id}"
-    new.write_text(record.id)
+    new = layout.names_dir / f".{owner}"
+    new.write_text(owner)
     try:
         for _ in range(2):
             try:
                 os.link(new, path)
                 return
             except FileExistsError:
-                owner = find_owner(path)
-                if owner is not None and layout.container(owner).directory.exists():
+                other = find_owner(path)
+                kind = None if other is None else _find_kind(layout, other)
+                if other is not None and kind is not None:
                     raise NameInUseError(
-                        f"the name {record.name} is in use by container {owner[:12]}",
+                        f"the name {name} is in use by {kind} {other[:12]}",
                         hint="remove that one, or take another name",
                     ) from None
                 path.unlink(missing_ok=True)
-        raise NameInUseError(f"the name {record.name} is in use")
+        raise NameInUseError(f"the name {name} is in use")
     finally:
         new.unlink(missing_ok=True)
 
 
-def release_name(layout: SessionLayout, record: ContainerRecord) -> None:
+def _find_kind(layout: SessionLayout, owner: str) -> str | None:
+    if layout.container(owner).directory.exists():
+        return "container"
+    return "pod" if layout.pod(owner).directory.exists() else None
+
+
+def release_name(layout: SessionLayout, name: str, *, owner: str) -> None:
     """Gives the name back."""
-    path = layout.names_dir / record.name
-    if find_owner(path) == record.id:
+    path = layout.names_dir / name
+    if find_owner(path) == owner:
         path.unlink(missing_ok=True)
 
 
 def find_owner(path: Path) -> str | None:
-    """The ID of the container that has a name."""
+    """The ID of the container or pod that has a name."""
     try:
         return path.read_text() or None
     except OSError:

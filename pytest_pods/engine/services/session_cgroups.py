@@ -8,13 +8,19 @@ import signal
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pytest_pods.engine.deadline import Deadline
 from pytest_pods.engine.errors import SystemCallError, UnsupportedHostError
 from pytest_pods.engine.host.systemd import Scope, find_scope
 from pytest_pods.engine.runtime import cgroups
 
+if TYPE_CHECKING:
+    from pytest_pods.engine.specs.limits import Limits
+
 _REMOVE_PATIENCE_S = 5.0
+CONTROLLERS = {"memory": "memory", "memory_swap": "memory", "cpus": "cpu", "pids_limit": "pids"}
+"""Which controller holds to a limit."""
 _FREEZE_PATIENCE_S = 10.0
 
 
@@ -38,20 +44,44 @@ class SessionCgroups:
         """Whether there is nothing but cgroup v2."""
         return self.layout.version is cgroups.CgroupVersion.V2
 
-    def container(self, container_id: str) -> str | None:
+    def container(self, container_id: str, *, pod_id: str | None = None) -> str | None:
         """A container's group, as its runtime configuration names it."""
-        return None if self.path is None else f"{self.path}/{container_id}"
+        parent = self.path if pod_id is None else self.pod(pod_id)
+        return None if parent is None else f"{parent}/{container_id}"
 
-    def remove_container(self, container_id: str) -> None:
-        """Removes a container's group, whose processes have ended, from every tree."""
-        path = self.container(container_id)
+    def pod(self, pod_id: str) -> str | None:
+        """The group above those of a pod's members."""
+        return None if self.path is None else f"{self.path}/pod-{pod_id}"
+
+    def check_limits(self, limits: Limits, *, subject: str) -> None:
+        """Raises UnsupportedHostError where there is no group, or no controller, that could hold anybody to them."""
+        if not limits:
+            return
+        missing = limits.names
+        if self.path is not None:
+            held = cgroups.find_controllers(self.layout, self.path)
+            missing = tuple(name for name in limits.names if CONTROLLERS[name] not in held)
+        if missing:
+            raise UnsupportedHostError(
+                f"{subject}: {', '.join(missing)} cannot be limited here: there is no control group that this user may"
+                " make for it",
+                hint="limits without root need a delegated cgroup v2; pytest-pods doctor tells more",
+            )
+
+    def make_pod(self, pod_id: str, limits: Limits) -> None:
+        """Makes a pod's group and sets its limits. Raises SystemCallError."""
+        path = self.pod(pod_id)
+        if path is not None and limits:
+            cgroups.make_limited_group(self.layout, path, limits)
+
+    def remove(self, path: str | None) -> None:
+        """Removes a group, whose processes have ended, from every tree."""
         if path is not None:
             deadline = Deadline.after(_REMOVE_PATIENCE_S)
             cgroups.remove_cgroups(cgroups.group_directories(self.layout, path), deadline=deadline)
 
-    def set_frozen(self, container_id: str, *, frozen: bool) -> None:
-        """Stops or continues all processes of a container. Raises UnsupportedHostError where it has no group."""
-        path = self.container(container_id)
+    def set_frozen(self, path: str | None, *, frozen: bool) -> None:
+        """Stops or continues all processes of a group. Raises UnsupportedHostError where there is none."""
         if path is None:
             raise UnsupportedHostError(
                 "the container's processes are in no group of their own, so they cannot be paused",

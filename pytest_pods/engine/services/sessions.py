@@ -95,7 +95,8 @@ class Session:
 
     @property
     def rootless(self) -> bool:
-        return os.geteuid() != 0
+        # A process inside the session's user namespace is root there.
+        return os.geteuid() != 0 if self._record is None else self._record.rootless
 
     @property
     def volumes(self) -> VolumesLayout:
@@ -281,10 +282,11 @@ class Session:
                     sandbox.keep(_IDLE_S)
 
     def _has_containers(self) -> bool:
-        try:
-            return bool(os.listdir(self.layout.containers_dir))
-        except FileNotFoundError:
-            return False
+        for directory in (self.layout.containers_dir, self.layout.pods_dir):
+            with suppress(FileNotFoundError):
+                if os.listdir(directory):
+                    return True
+        return False
 
 
 def _warn_of_single_id() -> None:

@@ -11,6 +11,7 @@ from pytest_pods.engine.errors import ExitedEarlyError, NotReadyError
 
 if TYPE_CHECKING:
     from pytest_pods.engine.container import Container
+    from pytest_pods.engine.services.lifecycle import ExitDescriptor
     from pytest_pods.engine.waiting import Readiness, Wait
 
 _TAIL_LINES = 20
@@ -23,10 +24,8 @@ def wait_ready(container: Container, wait: Wait, *, timeout: float) -> None:
     deadline = Deadline.after(limit)
     with ExitStack() as stack:
         poll = select.poll()
-        exit_descriptor = container.open_exit_descriptor()
-        if exit_descriptor is not None:
-            stack.callback(exit_descriptor.close)
-            poll.register(exit_descriptor.fileno(), select.POLLIN)
+        watch = _ExitWatch(container, poll)
+        stack.callback(watch.close)
         log_watch = stack.enter_context(container.watch_log()) if wait.watches_log else None
         if log_watch is not None:
             poll.register(log_watch.fileno(), select.POLLIN)
@@ -34,11 +33,14 @@ def wait_ready(container: Container, wait: Wait, *, timeout: float) -> None:
         while True:
             look += 1
             # Whether it has ended is asked before the look: the look then sees the last of its output.
-            ended = not container.running
+            state = container.state()
+            # While it is started again it is, for a moment, only created.
+            ended = state.status == "exited" or (state.status == "created" and not container.spec.restart)
+            watch.follow(running=state.running)
             seen = wait.check(container)
             if seen.ready:
                 return
-            if ended and not wait.accepts_exit:
+            if ended and not wait.accepts_exit and not state.restarting:
                 raise _exited(container, wait, deadline)
             if deadline.expired:
                 raise _not_ready(container, wait, deadline, seen)
@@ -46,6 +48,29 @@ def wait_ready(container: Container, wait: Wait, *, timeout: float) -> None:
             poll.poll(pause_s * 1000)
             if log_watch is not None:
                 log_watch.forget()
+
+
+class _ExitWatch:
+    """The container's end as a reason to look again; a restart policy may give it several."""
+
+    def __init__(self, container: Container, poll: select.poll) -> None:
+        self._container = container
+        self._poll = poll
+        self._descriptor: ExitDescriptor | None = None
+
+    def follow(self, *, running: bool) -> None:
+        if not running:
+            self.close()
+        elif self._descriptor is None:
+            self._descriptor = self._container.open_exit_descriptor()
+            if self._descriptor is not None:
+                self._poll.register(self._descriptor.fileno(), select.POLLIN)
+
+    def close(self) -> None:
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            self._poll.unregister(descriptor.fileno())
+            descriptor.close()
 
 
 def _exited(container: Container, wait: Wait, deadline: Deadline) -> ExitedEarlyError:

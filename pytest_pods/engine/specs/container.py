@@ -12,6 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_pods.engine.errors import InvalidSpecError
 from pytest_pods.engine.specs import values
+from pytest_pods.engine.specs.limits import (
+    Limits,
+    Ulimit,
+    build_limits,
+    parse_bytes,
+    parse_cpus,
+    parse_memory,
+    parse_memory_swap,
+    parse_pids_limit,
+    parse_ulimits,
+)
 from pytest_pods.engine.specs.mounts import (
     MountSpec,
     parse_mounts,
@@ -30,6 +41,7 @@ from pytest_pods.engine.specs.networks import (
     parse_texts,
 )
 from pytest_pods.engine.specs.ports import PortSpec, parse_ports
+from pytest_pods.engine.specs.restart import RestartPolicy, parse_restart
 
 if TYPE_CHECKING:
     from pytest_pods.engine.waiting import Wait
@@ -48,7 +60,8 @@ class PullPolicy(enum.Enum):
 class ContainerSpec:
     """Everything that is asked of one container; None means: as the image says, or as the engine decides.
 
-    Times are seconds. `stop_timeout` is the grace between the stop signal and the kill.
+    Times are seconds, sizes bytes. `stop_timeout` is the grace between the stop signal and the kill; `pod` names a pod
+    that is there, which the container joins.
     """
 
     image: str
@@ -85,6 +98,19 @@ class ContainerSpec:
     remove: bool = False
     wait: Wait | None = None
     timeout: float | None = None
+    pod: str | None = None
+    memory: int | None = None
+    memory_swap: int | None = None
+    cpus: float | None = None
+    pids_limit: int | None = None
+    shm_size: int | None = None
+    ulimits: tuple[Ulimit, ...] = ()
+    restart: RestartPolicy | None = None
+
+    @property
+    def limits(self) -> Limits:
+        """What its control group holds it to."""
+        return Limits(self.memory, self.memory_swap, self.cpus, self.pids_limit)
 
     def with_changes(self, **changes: Any) -> ContainerSpec:
         """A copy with fields replaced; used by command-line overrides."""
@@ -118,7 +144,7 @@ def build_container_spec(image: object, command: object = None, /, **options: An
         *parse_volumes(options.pop("volumes", ())),
         *parse_tmpfs_mounts(options.pop("tmpfs", ())),
     )
-    given: dict[str, Any] = {"mounts": mounts, **_take_networks(options)}
+    given: dict[str, Any] = {"mounts": mounts, **take_networks(options)}
     for name, value in options.items():
         given[name] = _PARSERS[name](name, value) if value is not None or name in _REQUIRED else None
     if command is not None:
@@ -129,7 +155,8 @@ def build_container_spec(image: object, command: object = None, /, **options: An
     return spec
 
 
-def _take_networks(options: dict[str, Any]) -> dict[str, Any]:
+def take_networks(options: dict[str, Any]) -> dict[str, Any]:
+    """Takes `network` and `networks` out of the options, of a container or a pod."""
     mode, networks = parse_network("network", options.pop("network", NetworkMode.PRIVATE))
     named = parse_networks("networks", options.pop("networks", ()))
     if named and (networks or mode is not NetworkMode.PRIVATE):
@@ -144,6 +171,11 @@ def _refuse_contradictions(spec: ContainerSpec) -> None:
         )
     if spec.aliases and spec.network is not NetworkMode.NAMED:
         raise InvalidSpecError("aliases need a network with names", hint="write networks=['default'], say")
+    build_limits(
+        memory=spec.memory, memory_swap=spec.memory_swap, cpus=spec.cpus, pids_limit=spec.pids_limit
+    )
+    if spec.remove and spec.restart:
+        raise InvalidSpecError(f"remove and restart={str(spec.restart)!r} contradict each other")
 
 
 def _parse_policy(name: str, value: object) -> PullPolicy:
@@ -164,7 +196,7 @@ def _parse_wait(name: str, value: object) -> object:
 _REQUIRED = frozenset(
     (
         "ports env labels aliases dns dns_search dns_options add_hosts"
-        " cap_add cap_drop stop_timeout interactive tty"
+        " cap_add cap_drop stop_timeout interactive tty ulimits"
     ).split()
 )
 
@@ -199,4 +231,12 @@ _PARSERS: dict[str, Any] = {
     "remove": values.parse_flag,
     "wait": _parse_wait,
     "timeout": values.parse_seconds,
+    "pod": values.parse_text,
+    "memory": parse_memory,
+    "memory_swap": parse_memory_swap,
+    "cpus": parse_cpus,
+    "pids_limit": parse_pids_limit,
+    "shm_size": parse_bytes,
+    "ulimits": parse_ulimits,
+    "restart": parse_restart,
 }

@@ -215,6 +215,21 @@ class ContainerLayout:
         return self.directory / "interfaces.lock"
 
     @property
+    def stopped_file(self) -> Path:
+        """There once somebody has stopped it on purpose: its restart policy then lets it be."""
+        return self.directory / "stopped"
+
+    @property
+    def restarts_file(self) -> Path:
+        """How often its restart policy has started it again, and how often of that soon after the time before."""
+        return self.directory / "restarts"
+
+    @property
+    def restart_lock(self) -> Path:
+        """Held while its restart policy decides and starts it, and to wait for that."""
+        return self.directory / "restart.lock"
+
+    @property
     def client_lock_file(self) -> Path:
         """Held by a command line that has the container in the foreground and will remove it itself."""
         return self.directory / "client"
@@ -333,6 +348,51 @@ class NetworkLayout:
 
 
 @dataclass(frozen=True, slots=True)
+class PodLayout:
+    """One pod's files: what its members share. The members themselves are containers of the session."""
+
+    pod_id: str
+    directory: Path
+
+    @property
+    def record_file(self) -> Path:
+        return self.directory / "record.json"
+
+    @property
+    def namespaces_dir(self) -> Path:
+        return self.directory / "ns"
+
+    def namespace(self, kind: NamespaceKind) -> Path:
+        return self.namespaces_dir / kind
+
+    @property
+    def shared_memory_dir(self) -> Path:
+        """Where the members' /dev/shm is mounted, inside the sandbox only."""
+        return self.directory / "shm"
+
+    @property
+    def files_dir(self) -> Path:
+        return self.directory / "files"
+
+    @property
+    def hosts_file(self) -> Path:
+        return self.files_dir / "hosts"
+
+    @property
+    def hostname_file(self) -> Path:
+        return self.files_dir / "hostname"
+
+    @property
+    def resolv_file(self) -> Path:
+        return self.files_dir / "resolv.conf"
+
+    @property
+    def interfaces_file(self) -> Path:
+        """The named networks that it is on, and as what."""
+        return self.directory / "interfaces.json"
+
+
+@dataclass(frozen=True, slots=True)
 class SessionLayout:
     """One session's directory and its scratch in the store."""
 
@@ -400,7 +460,7 @@ class SessionLayout:
 
     @property
     def names_dir(self) -> Path:
-        """One file a container name, made with O_EXCL, that contains the container ID."""
+        """One file for the name of a container or pod, made with O_EXCL, that contains its ID."""
         return self.directory / "names"
 
     @property
@@ -451,6 +511,13 @@ class SessionLayout:
 
     def container(self, container_id: str) -> ContainerLayout:
         return ContainerLayout(container_id, self.containers_dir / container_id, self.scratch_dir / container_id)
+
+    @property
+    def pods_dir(self) -> Path:
+        return self.directory / "pods"
+
+    def pod(self, pod_id: str) -> PodLayout:
+        return PodLayout(pod_id, self.pods_dir / pod_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ The order in which locks are taken, so that nobody waits in a circle; whoever ho
     13. netavark        one netavark at a time in a session
     14. way out         the session's slirp4netns
     15. name server     the names of a session
+    16. restart         of one container: alone, but for what its start takes
 
 A lock belongs to the open file: it goes with the process, however that ends. Descriptors are close-on-exec, so that no
 child keeps a lock alive; to hand one over on purpose, `hold` gives the descriptor.

@@ -177,6 +177,7 @@ def create_session(store: StoreLayout, record: SessionRecord) -> tuple[SessionLa
         layout.staging_dir.mkdir(mode=0o700)
         for directory in (
             layout.containers_dir,
+            layout.pods_dir,
             layout.names_dir,
             layout.leases_dir,
             layout.runtime_root,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_pods.cli.main import GROUPS, VERBS, main
+from pytest_pods.cli.main import GROUPS, HIDDEN, VERBS, main
 from pytest_pods.cli.options import build_help
 from pytest_pods.cli.version import VERSION
 
@@ -35,7 +35,10 @@ def _module_of(name: str) -> str:
 def test_every_module_of_a_command_is_listed() -> None:
     directory = REPOSITORY / "pytest_pods/cli/commands"
     files = {path.relative_to(directory).with_suffix("") for path in directory.rglob("*.py")}
-    assert {".".join(path.parts) for path in files if path.name != "__init__"} == set(map(_module_of, NAMES))
+    assert {".".join(path.parts) for path in files if path.name != "__init__"} == {
+        *map(_module_of, NAMES),
+        *(name.replace("-", "_") for name in HIDDEN),
+    }
 
 
 def test_every_noun_with_verbs_is_listed() -> None:

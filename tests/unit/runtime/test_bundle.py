@@ -204,3 +204,18 @@ def test_working_directory_is_absolute(workdir: str | None, expected: str) -> No
 
 def test_seccomp_can_be_left_out() -> None:
     assert "seccomp" not in _build(seccomp=False).to_document()["linux"]
+
+
+def test_limits_become_resources_and_ulimits_never_above_the_own_ones() -> None:
+    configuration = _build(
+        memory="64m", memory_swap="128m", cpus=0.5, pids_limit=100, shm_size="1m", ulimits=["nofile=10:90000", "core=0"]
+    )
+    resources = configuration.to_document()["linux"]["resources"]
+    assert resources["memory"] == {"limit": 64 << 20, "swap": 128 << 20}
+    assert resources["cpu"] == {"quota": 50_000, "period": 100_000}
+    assert resources["pids"] == {"limit": 100}
+    limits = {limit.kind: (limit.soft, limit.hard) for limit in configuration.process.limits}
+    assert limits["RLIMIT_NOFILE"] == (10, 20_000)
+    assert limits["RLIMIT_CORE"] == (0, 0)
+    assert "size=1048576" in _mounts(configuration)["/dev/shm"]
+    assert parse_runtime_configuration(configuration.to_bytes(), where="config.json") == configuration

@@ -7,7 +7,8 @@ import pytest
 from pytest_pods.engine.deadline import Deadline
 from pytest_pods.engine.errors import SystemCallError, UnsupportedHostError
 from pytest_pods.engine.runtime import cgroups
-from pytest_pods.engine.runtime.cgroups import CgroupLayout, CgroupVersion, Hierarchy
+from pytest_pods.engine.runtime.cgroups import CgroupLayout, CgroupVersion, Hierarchy, build_limit_settings
+from pytest_pods.engine.specs.limits import Limits
 
 _OTHERS = "21 1 0:19 / /proc rw - proc proc rw\n22 1 0:20 / / rw shared:1 - ext4 /dev/x rw\n"
 _V1 = """\
@@ -97,3 +98,22 @@ def test_freezing_without_v2_says_what_is_missing() -> None:
     with pytest.raises(UnsupportedHostError, match="freezing group /s/c: it has no directory in a cgroup v2 tree"):
         cgroups.set_frozen(layout, "/s/c", frozen=True, deadline=Deadline.after(1))
     assert not cgroups.is_frozen(layout, "/s/c")
+
+
+def test_limits_are_written_as_each_version_of_control_groups_has_them() -> None:
+    limits = Limits(memory=64 << 20, memory_swap=96 << 20, cpus=0.5, pids=10)
+    assert build_limit_settings(limits, controllers=()) == [
+        ("memory.max", str(64 << 20)),
+        ("memory.swap.max", str(32 << 20)),
+        ("cpu.max", "50000 100000"),
+        ("pids.max", "10"),
+    ]
+    assert build_limit_settings(limits, controllers=("memory",)) == [
+        ("memory.limit_in_bytes", str(64 << 20)),
+        ("memory.memsw.limit_in_bytes", str(96 << 20)),
+    ]
+    assert build_limit_settings(limits, controllers=("cpu", "cpuacct")) == [
+        ("cpu.cfs_period_us", "100000"),
+        ("cpu.cfs_quota_us", "50000"),
+    ]
+    assert build_limit_settings(Limits(memory=1, memory_swap=-1), controllers=())[1] == ("memory.swap.max", "max")

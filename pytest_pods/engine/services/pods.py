@@ -1,0 +1,367 @@
+"""Pods of a session: made, brought up, found, ended and removed.
+
+What they share is made by `pod_setup`, their members are containers like others; `pod_starting` knows the order.
+"""
+
+from __future__ import annotations
+
+import signal as signals
+import threading
+import time
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from pytest_pods.engine.deadline import Deadline
+from pytest_pods.engine.errors import (
+    ContainerNotFoundError,
+    NotFoundError,
+    PodNotFoundError,
+    PodsError,
+    WrongStateError,
+)
+from pytest_pods.engine.host.pipes import wait_readable
+from pytest_pods.engine.pod import Pod
+from pytest_pods.engine.records import Membership
+from pytest_pods.engine.services import pod_records
+from pytest_pods.engine.services.infra import build_infra_record, create_infra
+from pytest_pods.engine.services.planning import Joined
+from pytest_pods.engine.services.pod_setup import PodSetup, build_removal_steps
+from pytest_pods.engine.services.pod_starting import Bringing
+from pytest_pods.engine.services.sessions import collect_faults
+from pytest_pods.engine.services.wiring import read_interfaces
+from pytest_pods.engine.specs.networks import NetworkMode
+from pytest_pods.engine.specs.pods import MemberSpec, PodSpec
+from pytest_pods.engine.specs.values import parse_signal
+from pytest_pods.engine.state.sessions import SessionKind
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Mapping, Sequence
+
+    from pytest_pods.engine.container import Container
+    from pytest_pods.engine.pod_records import PodRecord, PodStatus
+    from pytest_pods.engine.services.containers import ContainerService
+    from pytest_pods.engine.services.sessions import Session
+    from pytest_pods.engine.specs.mounts import MountSpec
+
+
+_RESTART_PAUSE_S = 0.1
+
+
+class PodService:
+    """Pods of one session. Thread-safe."""
+
+    def __init__(self, session: Session, containers: ContainerService) -> None:
+        self._session = session
+        self._containers = containers
+        self._lock = threading.Lock()
+        self._made: dict[str, dict[str, Container]] = {}
+
+    def create(self, spec: PodSpec) -> Pod:
+        """A pod whose members wait to be started. What was half made when something failed is removed again."""
+        return self._make(spec, start=False, on_failure=None)
+
+    def run(self, spec: PodSpec, *, on_failure: Callable[[Pod, PodsError], bool] | None = None) -> Pod:
+        """A pod whose members have started and are ready; one that does not get there is removed, unless `on_failure`
+        says that it is to be kept.
+
+        Raises PodFailedError for a member that ends or does not get ready, and what creating one raises.
+        """
+        return self._make(spec, start=True, on_failure=on_failure)
+
+    def _make(self, spec: PodSpec, *, start: bool, on_failure: Callable[[Pod, PodsError], bool] | None) -> Pod:
+        facts = self._containers.host_facts()
+        setup = PodSetup(self._session, self._containers.wirer, facts=facts)
+        record = setup.plan(spec)
+        made: dict[str, Container] = {}
+        with self._lock:
+            self._made[record.id] = made
+        try:
+            record = setup.make(record, spec)
+            setup.close()
+            if self._holds_pids(record):
+                create_infra(self._session, record, facts=facts, lifecycle=self._containers.lifecycle)
+
+            order = [member.name for member in spec.members]
+
+            def obtain(member: MemberSpec) -> Container:
+                joined = build_joined(record, member, position=order.index(member.name))
+                container = self._containers.create(member.container, joined=joined)
+                made[member.name] = container
+                return container
+
+            bringing = Bringing(
+                record.name,
+                [build_effective(spec, member, pod_name=record.name) for member in spec.members],
+                obtain=obtain,
+                remove=lambda container: self._containers.lifecycle.remove(container.record, force=True),
+                timeout=self._containers.default_timeout,
+                before=[lambda: setup.plug(record)],
+            )
+            if start:
+                bringing.start()
+            else:
+                bringing.create()
+        except BaseException as error:
+            try:
+                keep = on_failure is not None and isinstance(error, PodsError) and on_failure(Pod(record, self), error)
+            except BaseException:
+                self._give_back(record)
+                raise
+            if not keep:
+                self._give_back(record)
+            raise
+        finally:
+            setup.close()
+        if start:
+            self._follow_exit_policy(record)
+        return Pod(record, self, spec)
+
+    def _give_back(self, record: PodRecord) -> None:
+        # Its faults must not take the place of what went wrong.
+        with suppress(PodsError):
+            self.remove_all(record)
+
+    def _holds_pids(self, record: PodRecord) -> bool:
+        # Without PID namespaces everybody sees everybody anyway.
+        return "pid" in record.shares and self._session.pid_namespaces
+
+    # finding
+
+    def list(self) -> list[Pod]:
+        """All pods of the session, oldest first; one that is half made is passed over."""
+        return [Pod(record, self) for record in pod_records.list_pod_records(self._session)]
+
+    def get(self, name: str) -> Pod:
+        """By name, ID or the ID's beginning. Raises PodNotFoundError."""
+        return Pod(pod_records.get_pod_record(self._session, name), self)
+
+    def members(self, record: PodRecord) -> Mapping[str, Container]:
+        """The members that there are, by what the pod calls them, in the order in which they were named."""
+        found = [
+            container
+            for container in self._containers.list()
+            if container.record.membership is not None and container.record.membership.pod_id == record.id
+        ]
+        found.sort(key=lambda one: one.record.membership.position if one.record.membership else 0)
+        with self._lock:
+            known = {one.id: one for one in self._made.get(record.id, {}).values()}
+        members: dict[str, Container] = {}
+        for container in found:
+            assert container.record.membership is not None
+            # The one that this process made still knows its wait.
+            members[container.record.membership.member] = known.get(container.id, container)
+        return members
+
+    def status(self, record: PodRecord) -> PodStatus:
+        """Raises PodNotFoundError if it was removed."""
+        self._require(record)
+        return judge_status([one.status for one in self._lasting(record).values()])
+
+    def _lasting(self, record: PodRecord) -> Mapping[str, Container]:
+        """Without init members, which have ended when a pod is well."""
+        return {
+            name: one
+            for name, one in self.members(record).items()
+            if one.record.membership is None or not one.record.membership.init
+        }
+
+    def _require(self, record: PodRecord) -> None:
+        if self._session.connected().lost is None and not self._session.layout.pod(record.id).directory.exists():
+            raise PodNotFoundError(f"pod {record.name} ({record.id[:12]}) was removed")
+
+    # the members' life
+
+    def start(self, record: PodRecord) -> None:
+        """Starts the members that do not run, in order, and waits for those whose wait is known. Raises PodFailedError;
+        the pod stays."""
+        self._require(record)
+        self._ensure_infra(record)
+        members = self.members(record)
+        Bringing(
+            record.name,
+            [_build_member(name, container) for name, container in members.items()],
+            obtain=lambda member: members[member.name],
+            remove=lambda container: None,
+            timeout=self._containers.default_timeout,
+        ).start()
+        self._follow_exit_policy(record)
+
+    def _follow_exit_policy(self, record: PodRecord) -> None:
+        """With "stop", what holds the pod's PID namespace ends with the last member. Nothing else of a pod runs.
+
+        Only in a session of this process: in one that is kept it stays until the pod is stopped.
+        """
+        if record.exit_policy != "stop" or not self._holds_pids(record) or self._session.kind is not SessionKind.OWNED:
+            return
+        name = f"pytest-pods end of {record.name}"
+        threading.Thread(target=self._stop_with_last, args=(record,), name=name, daemon=True).start()
+
+    def _stop_with_last(self, record: PodRecord) -> None:
+        # Gone meanwhile, by whatever way: there is nothing to stop any more.
+        with suppress(PodsError, OSError):
+            while lasting := [one for one in self._lasting(record).values() if _goes_on(one)]:
+                descriptor = lasting[0].open_exit_descriptor()
+                if descriptor is None:
+                    # Its restart policy is about to start it.
+                    time.sleep(_RESTART_PAUSE_S)
+                    continue
+                try:
+                    wait_readable(descriptor.fileno(), None)
+                finally:
+                    descriptor.close()
+            self._containers.lifecycle.stop(build_infra_record(record), timeout=0)
+
+    def _ensure_infra(self, record: PodRecord) -> None:
+        if self._holds_pids(record):
+            infra = build_infra_record(record)
+            if not self._containers.lifecycle.state(infra).running:
+                self._containers.lifecycle.start(infra)
+
+    def stop(self, record: PodRecord, *, timeout: float | None) -> None:
+        """All members at once: each gets its own grace."""
+        self._require(record)
+        self._each(record, lambda one: one.stop(timeout))
+        if self._holds_pids(record):
+            self._containers.lifecycle.stop(build_infra_record(record), timeout=0)
+
+    def kill(self, record: PodRecord, *, signal: str | int) -> None:
+        """Raises WrongStateError if no member runs."""
+        self._require(record)
+        number = parse_signal(signal)
+        running = [one for one in self.members(record).values() if one.running]
+        if not running:
+            raise WrongStateError(f"no member of pod {record.name} runs")
+        for one in running:
+            with suppress(WrongStateError):
+                one.kill(number)
+        if number == signals.SIGKILL and self._holds_pids(record):
+            self._containers.lifecycle.stop(build_infra_record(record), timeout=0)
+
+    def pause(self, record: PodRecord) -> None:
+        self._require(record)
+        self._each(record, lambda one: one.pause() if one.status == "running" else None)
+
+    def unpause(self, record: PodRecord) -> None:
+        self._require(record)
+        self._each(record, lambda one: one.unpause() if one.status == "paused" else None)
+
+    def wait(self, record: PodRecord, *, timeout: float | None) -> Mapping[str, int]:
+        """Waits until every member, but for init ones, has ended; their exit codes. Raises DeadlineExceededError."""
+        self._require(record)
+        deadline = Deadline.after(timeout)
+        return {name: one.wait(deadline.remaining) for name, one in self._lasting(record).items()}
+
+    def _each(self, record: PodRecord, act: Callable[[Container], None]) -> None:
+        from pytest_pods.engine.services.parallel import run_together
+
+        members = [*self.members(record).values()]
+        if members:
+            run_together(
+                [lambda one=one: act(one) for one in members],  # type: ignore[misc]
+                most=len(members),
+                give_up=lambda: None,
+            )
+
+    # removing
+
+    def remove(self, record: PodRecord, *, force: bool) -> None:
+        """Removes the pod with its members. Raises WrongStateError if one runs unless `force`, CleanupError."""
+        self._require(record)
+        if not force and any(one.running for one in self.members(record).values()):
+            raise WrongStateError(f"members of pod {record.name} run", hint="stop it first, or remove it by force")
+        if self._session.connected().lost is None:
+            self.remove_all(record)
+
+    def remove_later(self, record: PodRecord) -> None:
+        """Removes in the background; faults are raised when the engine is closed."""
+        self._containers.lifecycle.do_later(lambda: self.remove(record, force=True))
+
+    def remove_all(self, record: PodRecord) -> None:
+        """Takes away whatever there is of a pod, also of a half-made one. Raises CleanupError."""
+        lifecycle = self._containers.lifecycle
+        steps: list[Callable[[], None]] = []
+        for container in self.members(record).values():
+            steps.append(_build_removal(lambda one=container: lifecycle.remove_all(one.record)))  # type: ignore[misc]
+        infra = build_infra_record(record)
+        if lifecycle.layout(infra).directory.exists():
+            steps.append(lambda: lifecycle.remove_all(infra))
+        shared = build_removal_steps(self._session, record, wirer=self._containers.wirer)
+        collect_faults(f"removing pod {record.name}", [*steps, *shared])
+        with self._lock:
+            self._made.pop(record.id, None)
+
+    # reaching in
+
+    def connect(self, record: PodRecord, port: int, *, timeout: float | None) -> socket.socket:
+        """Raises OSError as connect(2), NotFoundError where the members have a network each."""
+        if "net" not in record.shares:
+            raise NotFoundError(f"pod {record.name} shares no network", hint="connect to one of its members")
+        layout = self._session.layout.pod(record.id)
+        namespace = None if record.network is NetworkMode.HOST else layout.namespace("net")
+        ips = [ip for interface in read_interfaces(layout.interfaces_file) for ip in interface.ips]
+        return self._containers.inside.connect_in(namespace, ips or [*filter(None, [record.ip])], port, timeout=timeout)
+
+    def inspect(self, record: PodRecord) -> dict[str, Any]:
+        """A document in the shape of `podman pod inspect`."""
+        from pytest_pods.engine.runtime.inspection import build_pod_inspection
+
+        members = [(name, one.id, one.status) for name, one in self.members(record).items()]
+        cgroup = self._session.cgroups.pod(record.id)
+        return build_pod_inspection(record, self.status(record), members, cgroup=cgroup)
+
+
+def _goes_on(container: Container) -> bool:
+    state = container.state()
+    return state.running or state.restarting or (state.status == "created" and bool(container.spec.restart))
+
+
+def build_effective(pod: PodSpec, member: MemberSpec, *, pod_name: str) -> MemberSpec:
+    """The member with what the pod says for all of them. Pure."""
+    spec = member.container
+    own = {mount.target.rstrip("/") for mount in spec.mounts}
+    shared: Sequence[MountSpec] = [mount for mount in pod.mounts if mount.target.rstrip("/") not in own]
+    changes: dict[str, Any] = {"name": f"{pod_name}-{member.name}", "mounts": (*shared, *spec.mounts)}
+    if spec.timeout is None:
+        changes["timeout"] = pod.timeout
+    if spec.restart is None and not member.init:
+        changes["restart"] = pod.restart
+    if "net" in pod.share:
+        changes |= {"network": pod.network, "networks": pod.networks}
+    return replace(member, container=spec.with_changes(**changes))
+
+
+def build_joined(pod: PodRecord, member: MemberSpec, *, position: int) -> Joined:
+    """How a member is in its pod. Pure."""
+    membership = Membership(
+        pod.id, pod.name, member.name, pod.shares, member.needs, member.init, position=position
+    )
+    return Joined(pod, membership)
+
+
+def _build_member(name: str, container: Container) -> MemberSpec:
+    membership = container.record.membership
+    assert membership is not None
+    return MemberSpec(name, container.spec, membership.needs, membership.init)
+
+
+def _build_removal(remove: Callable[[], None]) -> Callable[[], None]:
+    def step() -> None:
+        # Somebody may have been faster.
+        with suppress(ContainerNotFoundError):
+            remove()
+
+    return step
+
+
+def judge_status(states: Sequence[str]) -> PodStatus:
+    """What the states of the members add up to. Pure."""
+    kinds = set(states)
+    if kinds <= {"created"}:
+        return "created"
+    if kinds == {"exited"}:
+        return "exited"
+    if kinds == {"paused"}:
+        return "paused"
+    return "running" if kinds <= {"running", "paused"} else "degraded"

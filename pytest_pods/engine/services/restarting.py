@@ -1,0 +1,169 @@
+"""Restart policies: whether, when and by whom a container that has ended is started again.
+
+In a session that this process owns a thread waits for its end. In one that outlives its processes its monitor starts
+`pytest-pods restart-ended` when it ends. Whoever stops a container on purpose says so first, and then waits for a
+restart that is under way: so no stop is undone.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_pods.engine.errors import PodsError
+from pytest_pods.engine.host.pipes import wait_readable
+from pytest_pods.engine.state.atomic import find_bytes, write_atomically
+from pytest_pods.engine.state.locks import brief
+from pytest_pods.engine.state.sessions import SessionKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pytest_pods.engine.records import ContainerRecord, ContainerState
+    from pytest_pods.engine.services.lifecycle import ExitDescriptor
+    from pytest_pods.engine.services.sessions import Session
+    from pytest_pods.engine.state.layout import ContainerLayout
+
+COMMAND = "restart-ended"
+"""The command line's command for it, which no help shows."""
+
+_SHORTEST_S, _LONGEST_S = 0.1, 60.0
+_STEADY_S = 10.0
+"""Who has run for so long is not in a loop of failures."""
+
+
+def read_restarts(layout: ContainerLayout) -> tuple[int, int]:
+    """How often it was started again, and how often in a row soon after the time before."""
+    words = (find_bytes(layout.restarts_file) or b"").split()
+    try:
+        return int(words[0]), int(words[1])
+    except (IndexError, ValueError):
+        return 0, 0
+
+
+def wants_restart(record: ContainerRecord, layout: ContainerLayout, exit_code: int) -> bool:
+    """Whether its policy has it started again, now that it has ended."""
+    policy = record.spec.restart
+    if policy is None or layout.stopped_file.exists():
+        return False
+    return policy.wants(exit_code=exit_code, restarts=read_restarts(layout)[0])
+
+
+@contextmanager
+def deciding(layout: ContainerLayout) -> Iterator[None]:
+    """Held to start a container again, or to be sure that nobody does."""
+    with brief(layout.restart_lock):
+        yield
+
+
+def forbid(record: ContainerRecord, layout: ContainerLayout) -> None:
+    """From here on its policy lets it be, and a restart that was under way is over."""
+    if record.spec.restart:
+        with suppress(FileNotFoundError):
+            layout.stopped_file.touch()
+            with deciding(layout):
+                pass
+
+
+def allow(record: ContainerRecord, layout: ContainerLayout) -> None:
+    """Somebody starts it on purpose: its policy holds, from zero."""
+    if record.spec.restart:
+        layout.restarts_file.unlink(missing_ok=True)
+        layout.stopped_file.unlink(missing_ok=True)
+
+
+def note_restart(layout: ContainerLayout, state: ContainerState) -> None:
+    """Counts a restart that has happened; `state` is how it ended before."""
+    total, in_row = read_restarts(layout)
+    write_atomically(layout.restarts_file, f"{total + 1} {0 if _was_steady(state) else in_row + 1}".encode())
+
+
+def find_pause_s(layout: ContainerLayout, state: ContainerState) -> float:
+    """How long to wait before the restart: longer each time that it ends soon again."""
+    in_row = 0 if _was_steady(state) else read_restarts(layout)[1]
+    return float(min(_SHORTEST_S * 2 ** min(in_row, 20), _LONGEST_S))
+
+
+def _was_steady(state: ContainerState) -> bool:
+    if state.started_at is None or state.finished_at is None:
+        return False
+    return (state.finished_at - state.started_at).total_seconds() >= _STEADY_S
+
+
+class Supervisor:
+    """Waits for the ends of containers that have a restart policy, in a session of this process."""
+
+    def __init__(
+        self,
+        session: Session,
+        *,
+        open_exit: Callable[[ContainerRecord], ExitDescriptor | None],
+        restart: Callable[[ContainerRecord], bool],
+        runs: Callable[[ContainerRecord], bool],
+    ) -> None:
+        """`restart` pauses and starts it again; it answers whether it has. `runs` tells whether it runs now."""
+        self._session = session
+        self._open_exit = open_exit
+        self._restart = restart
+        self._runs = runs
+        self._lock = threading.Lock()
+        self._watched: set[str] = set()
+
+    def watch(self, record: ContainerRecord) -> None:
+        """From now on; nothing happens for a container without a policy, or in a session with a life of its own."""
+        if not record.spec.restart or self._session.kind is not SessionKind.OWNED:
+            return
+        with self._lock:
+            if record.id in self._watched:
+                return
+            self._watched.add(record.id)
+        name = f"pytest-pods restart {record.name}"
+        threading.Thread(target=self._follow, args=(record,), name=name, daemon=True).start()
+
+    def _follow(self, record: ContainerRecord) -> None:
+        # Gone, or it cannot be started: whatever is the matter, who uses it will be told.
+        with suppress(PodsError, OSError):
+            while True:
+                self._await_end(record)
+                if self._restart(record):
+                    continue
+                with self._lock:
+                    # Under the lock: who starts it on purpose meanwhile is seen here, or sees that nobody watches.
+                    if not self._runs(record):
+                        self._watched.discard(record.id)
+                        return
+        with self._lock:
+            self._watched.discard(record.id)
+
+    def _await_end(self, record: ContainerRecord) -> None:
+        descriptor = self._open_exit(record)
+        if descriptor is not None:
+            try:
+                wait_readable(descriptor.fileno(), None)
+            finally:
+                descriptor.close()
+
+
+def build_exit_command(session: Session, record: ContainerRecord) -> tuple[str, ...]:
+    """What the monitor executes when a container with a restart policy has ended: nothing while the session is its
+    owner's alone, since only one with a life of its own listens. It does not hold the monitor up."""
+    if not record.spec.restart:
+        return ()
+    script = 'test -S "$1" && shift && "$@" >/dev/null 2>&1 &'
+    store, layout = session.store, session.layout
+    program = (sys.executable, "-m", "pytest_pods", COMMAND)
+    where = (str(store.root), str(store.run_root), session.id, record.id)
+    return ("/bin/sh", "-c", script, "sh", str(layout.control_socket), *program, *where)
+
+
+def find_package_parent() -> str:
+    """Where Python finds this package."""
+    return str(Path(__file__).resolve().parents[3])
+
+
+def pause_before(layout: ContainerLayout, state: ContainerState) -> None:
+    time.sleep(find_pause_s(layout, state))
