@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pytest_pods.engine.errors import PodsError
     from pytest_pods.engine.events import Progress
     from pytest_pods.engine.network_handle import Network
+    from pytest_pods.engine.network_records import NetworkRecord
     from pytest_pods.engine.pod import Pod
     from pytest_pods.engine.records import ContainerRecord
     from pytest_pods.engine.services.counters import Counters
@@ -375,21 +376,20 @@ class Engine:
         return self.create_network_from(build_network_spec(name or new_container_name(), **options))
 
     def create_network_from(self, spec: NetworkSpec) -> Network:
-        from pytest_pods.engine.network_handle import Network
-
-        return Network(self._service.networks.create(spec), self._service)
+        return self._build_network(self._service.networks.create(spec))
 
     def network(self, name: str) -> Network:
         """A network by name, ID or the ID's beginning; "default" is made if need be. Raises NetworkNotFoundError."""
-        from pytest_pods.engine.network_handle import Network
-
-        return Network(self._service.networks.definitions.get(name), self._service)
+        return self._build_network(self._service.networks.definitions.get(name))
 
     def networks(self) -> list[Network]:
         """The session's networks, oldest first; for the command line all that it has."""
+        return [self._build_network(record) for record in self._service.networks.definitions.list()]
+
+    def _build_network(self, record: NetworkRecord) -> Network:
         from pytest_pods.engine.network_handle import Network
 
-        return [Network(record, self._service) for record in self._service.networks.definitions.list()]
+        return Network(record, self._service, lambda: self._pod_service)
 
     def create_volume(
         self, name: str | None = None, *, labels: Mapping[str, str] | None = None, content: Content | None = None

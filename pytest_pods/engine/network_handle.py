@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -13,14 +13,16 @@ if TYPE_CHECKING:
     from pytest_pods.engine.container import Container
     from pytest_pods.engine.network_records import InterfaceRecord, NetworkRecord
     from pytest_pods.engine.services.containers import ContainerService
+    from pytest_pods.engine.services.pods import PodService
 
 
 class Network:
     """A network of a session."""
 
-    def __init__(self, record: NetworkRecord, service: ContainerService) -> None:
+    def __init__(self, record: NetworkRecord, service: ContainerService, pods: Callable[[], PodService]) -> None:
         self._record = record
         self._service = service
+        self._pods = pods
 
     def __repr__(self) -> str:
         return f"<Network {self.name} {', '.join(self.subnets)}>"
@@ -73,9 +75,9 @@ class Network:
         return datetime.fromtimestamp(self._record.created, UTC)
 
     def containers(self) -> list[Container]:
-        """Those that are on it, oldest first."""
+        """Those that are on it, also as members of pods, oldest first."""
         users = set(self._service.networks.users(self._record))
-        return [one for one in self._service.list() if one.id in users]
+        return [one for one in self._service.list() if one.id in users or one.record.shared_network in users]
 
     def connect(
         self,
@@ -127,8 +129,16 @@ class Network:
         return build_network_inspection(self._record, self._service.networks.entries(self._record))
 
     def remove(self, *, force: bool = False) -> None:
-        """Removes it; with `force` its containers first, else those are in the way (InUseError)."""
+        """Removes it; with `force` its containers and pods first, else those are in the way (InUseError)."""
         if force:
-            for container in self.containers():
-                container.remove(force=True)
+            networks = self._service.networks
+            # Nobody is left to ask for names that go one by one.
+            networks.forget_all_names(self._record)
+            users = set(networks.users(self._record))
+            for pod in self._pods().list():
+                if pod.id in users:
+                    pod.remove(force=True)
+            for container in self._service.list():
+                if container.id in users:
+                    container.remove(force=True)
         self._service.remove_network(self._record)

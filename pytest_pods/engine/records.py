@@ -79,6 +79,11 @@ class ContainerRecord:
     mounted_images: tuple[str, ...] = ()
     membership: Membership | None = None
 
+    @property
+    def shared_network(self) -> str | None:
+        """The ID of the pod whose network it is in."""
+        return self.membership.pod_id if self.membership is not None and self.shares("net") else None
+
     def shares(self, namespace: str) -> bool:
         """Whether a namespace ("net", "ipc", "uts", "pid") is its pod's."""
         return self.membership is not None and namespace in self.membership.shares

@@ -50,13 +50,14 @@ def build_request(record: NetworkRecord, interface: InterfaceRecord, *, owner: s
         "container_id": owner,
         "container_name": owner[:12],
         "networks": {
-            record.name: {
+            # Not its name: rules are called by what netavark calls the network, and a bridge may change its owner.
+            record.bridge: {
                 "interface_name": interface.interface,
                 "static_ips": list(interface.ips),
                 "static_mac": interface.mac,
             }
         },
-        "network_info": {record.name: _build_network(record)},
+        "network_info": {record.bridge: _build_network(record)},
     }
 
 
@@ -73,7 +74,7 @@ def _build_network(record: NetworkRecord) -> dict[str, Any]:
     if not spec.default_route:
         options["no_default_route"] = "true"
     return {
-        "name": record.name,
+        "name": record.bridge,
         "id": record.id,
         "driver": record.driver,
         "network_interface": record.bridge if record.driver == "bridge" else spec.parent,

@@ -23,6 +23,7 @@ from pytest_pods.engine.services.networks import NetworkService
 from pytest_pods.engine.services.output import Output
 from pytest_pods.engine.services.placement import find_network_namespace, is_infra
 from pytest_pods.engine.services.planning import Joined, Plan, Planner
+from pytest_pods.engine.services.pod_records import list_pod_records
 from pytest_pods.engine.services.publishing import forward_ports
 from pytest_pods.engine.services.wiring import Wirer, read_interfaces
 from pytest_pods.engine.specs.mounts import ImageMount
@@ -147,6 +148,7 @@ class ContainerService:
     def remove_network(self, record: NetworkRecord) -> None:
         """Raises InUseError that names the containers on it."""
         names = {one.id: one.name for one in self.list()}
+        names |= {pod.id: pod.name for pod in list_pod_records(self._session)}
         self.networks.remove(record, name_of=lambda owner: names.get(owner, owner[:12]))
 
     def remove_network_later(self, record: NetworkRecord) -> None:

@@ -33,10 +33,18 @@ _ROUTES = "/proc/net/route"
 class NetworkDefinitions:
     """The networks of one session, or of the command line, in one directory. Several processes may work in it."""
 
-    def __init__(self, directory: Path, *, live: Callable[[], Iterable[NetworkRecord]] = tuple) -> None:
-        """`live` tells which networks are set up in the session; one that was removed may still be."""
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        live: Callable[[], Iterable[NetworkRecord]] = tuple,
+        adopt: Callable[[NetworkSpec], NetworkRecord | None] = lambda _spec: None,
+    ) -> None:
+        """`live` tells which networks are set up in the session; one that was removed may still be. `adopt` may have,
+        for a new one, one that is set up already."""
         self._directory = directory
         self._live = live
+        self._adopt = adopt
 
     def create(self, spec: NetworkSpec) -> NetworkRecord:
         """Chooses what was not asked for and writes it down. Raises NameInUseError, SubnetInUseError."""
@@ -49,6 +57,9 @@ class NetworkDefinitions:
             return self._write(spec)
 
     def _write(self, spec: NetworkSpec) -> NetworkRecord:
+        if (adopted := self._adopt(spec)) is not None:
+            write_atomically(self._path(spec.name), adopted.to_bytes())
+            return adopted
         # Interfaces of the host have the subnets that they have; only bridges share the session's addresses.
         taken = self._find_taken() if spec.driver == "bridge" else []
         network_id = new_container_id()

@@ -30,6 +30,7 @@ from pytest_pods.engine.network.subnets import build_mac, find_anchor_address, s
 from pytest_pods.engine.network.uplink import NAME_SERVER
 from pytest_pods.engine.network_records import InterfaceRecord, NetworkRecord
 from pytest_pods.engine.services.network_definitions import NetworkDefinitions
+from pytest_pods.engine.services.spare_networks import SpareNetworks
 from pytest_pods.engine.state.atomic import find_bytes, write_atomically
 from pytest_pods.engine.state.locks import brief
 from pytest_pods.engine.state.sessions import SessionKind
@@ -53,6 +54,7 @@ class NetworkService:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._definitions: NetworkDefinitions | None = None
+        self._spares = SpareNetworks(session, take_down=self._end)
 
     @property
     def definitions(self) -> NetworkDefinitions:
@@ -62,6 +64,7 @@ class NetworkService:
             self._definitions = NetworkDefinitions(
                 self._session.store.networks_dir if of_command_line else self._session.layout.network_definitions_dir,
                 live=self._list_live,
+                adopt=lambda spec: self._spares.adopt(spec) if self._session.started else None,
             )
         return self._definitions
 
@@ -262,6 +265,10 @@ class NetworkService:
 
     # names
 
+    def forget_all_names(self, record: NetworkRecord) -> None:
+        """Without telling the name server: for a network whose containers all go."""
+        self.layout(record).names_file.unlink(missing_ok=True)
+
     def forget_names(self, interfaces: Iterable[InterfaceRecord], *, owner: str) -> None:
         """Nobody finds the owner by its names on these networks any more."""
         self._change_names({interface.network_id: None for interface in interfaces}, owner=owner)
@@ -355,13 +362,17 @@ class NetworkService:
         self.definitions.remove(record)
         if not layout.directory.exists() or not self._session.started:
             return
-        with brief(layout.lock_file):
-            self._take_down(record, layout)
-        if layout.names_file.exists():
-            with brief(self._session.layout.name_server_lock):
-                self._update_server()
+        if not self._spares.keep(record, layout):
+            self._end(record, layout)
+
+    def _end(self, record: NetworkRecord, layout: NetworkLayout) -> None:
         from pytest_pods.engine.services.sessions import remove_trees
 
+        with brief(layout.lock_file):
+            self._take_down(record, layout)
+        if record.names:
+            with brief(self._session.layout.name_server_lock):
+                self._update_server()
         remove_trees(self._session.start(), [layout.directory])
 
 

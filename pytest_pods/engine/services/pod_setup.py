@@ -144,7 +144,8 @@ def build_pod_record(spec: PodSpec, *, session_id: str) -> PodRecord:
 
 def _build_names(record: PodRecord, spec: PodSpec) -> tuple[str, ...]:
     """What a pod, and each of its members, is called on its networks."""
-    return (record.name, record.id[:12], *(f"{record.name}-{one.name}" for one in spec.members), *spec.aliases)
+    members = [name for one in spec.members for name in (f"{record.name}-{one.name}", one.name)]
+    return (record.name, record.id[:12], *members, *spec.aliases)
 
 
 def _build_hostname(name: str, network: NetworkMode) -> str:

@@ -342,6 +342,11 @@ class NetworkLayout:
         return self.directory / "anchor"
 
     @property
+    def spare_file(self) -> Path:
+        """There while the network is nobody's, and kept for the next one that is asked for."""
+        return self.directory / "spare"
+
+    @property
     def up_file(self) -> Path:
         """There once the network is set up; without it, what is found is half made."""
         return self.directory / "up"

@@ -423,15 +423,44 @@ def test_network_in_use_is_not_removed_but_by_force(engine: Engine) -> None:
     assert engine.containers() == []
 
 
-def test_removed_network_leaves_nothing_in_the_session(engine: Engine) -> None:
+def test_removed_networks_leave_nothing_but_a_few_spare_ones_in_the_session(engine: Engine) -> None:
     before = state_of_session(engine)
-    for _ in range(2):
-        network = engine.create_network("backend", subnet="10.77.0.0/24")
+    for number in range(6):
+        network = engine.create_network(f"backend{number}", subnet=f"10.77.{number}.0/24")
         engine.run(BUSYBOX, SLEEP, networks=[network])
+    for network in engine.networks():
         network.remove(force=True)
-    after = state_of_session(engine)
-    assert [line for line in after if line not in before and "pods" in line] == []
-    assert not any("10.77.0" in line for line in after)
+    left = [line for line in state_of_session(engine) if line not in before]
+    assert not any(subnet in line for line in left for subnet in ("10.77.4.", "10.77.5."))
+    assert engine.networks() == []
+
+
+def test_network_that_was_removed_serves_the_next_one_that_is_alike(engine: Engine) -> None:
+    bridges = set()
+    for name in ("one", "two", "three"):
+        network = engine.create_network(name)
+        db = serve(engine, "tables", name="db", networks=[network])
+        web = engine.run(BUSYBOX, SLEEP, networks={name: {"aliases": [f"only-{name}"]}})
+        assert hear(web, db.ip) == "tables"
+        with name_client(engine, web) as client:
+            assert client.addresses("db") == [db.ip]
+            assert [client.knows(f"only-{other}") for other in ("one", "two", "three")].count(True) == 1
+        bridges.add(network.record.bridge)
+        network.remove(force=True)
+    assert len(bridges) == 1
+
+
+def test_network_that_was_removed_is_not_in_the_way(engine: Engine) -> None:
+    first = engine.create_network("first")
+    engine.run(BUSYBOX, SLEEP, networks=[first])
+    subnet = first.subnets[0]
+    first.remove(force=True)
+    for options in ({"internal": True}, {"mtu": 1380}, {"subnet": subnet, "gateway": subnet.replace("0/24", "9")}):
+        network = engine.create_network("other", **options)
+        web = engine.run(BUSYBOX, SLEEP, networks=[network])
+        db = serve(engine, "tables", networks=[network])
+        assert hear(web, db.ip) == "tables"
+        network.remove(force=True)
 
 
 def state_of_session(engine: Engine) -> list[str]:

@@ -170,8 +170,8 @@ def test_names_resolve_as_those_that_netavark_tells_aardvark_dns(image_store: Pa
             else:
                 request = build_request(network.record, interface, owner=OWNER)
                 request["container_name"] = "web"
-                request["networks"]["backend"]["aliases"] = ["front"]
-                request["network_info"]["backend"]["dns_enabled"] = True
+                request["networks"][network.record.bridge]["aliases"] = ["front"]
+                request["network_info"][network.record.bridge]["dns_enabled"] = True
                 run_netavark_with_names(engine, request, inside)
             answers.append(ask_until_known(engine, inside, gateway))
     assert answers[0] == answers[1]

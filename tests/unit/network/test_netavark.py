@@ -9,6 +9,7 @@ from pytest_pods.engine.network_records import InterfaceRecord, NetworkRecord
 from pytest_pods.engine.specs.networks import NetworkSpec, SubnetSpec
 
 OWNER = "c" * 64
+BRIDGE = "podsffffffffff"
 FOUR = SubnetSpec("10.99.0.0/24", "10.99.0.1", "10.99.0.128/25")
 SIX = SubnetSpec("fd00::/64", "fd00::1")
 INTERFACE = InterfaceRecord(
@@ -17,7 +18,7 @@ INTERFACE = InterfaceRecord(
 
 
 def request_of(spec: NetworkSpec) -> dict[str, object]:
-    return build_request(NetworkRecord("f" * 64, spec, "podsffffffffff", 0.0), INTERFACE, owner=OWNER)
+    return build_request(NetworkRecord("f" * 64, spec, BRIDGE, 0.0), INTERFACE, owner=OWNER)
 
 
 def test_request_has_the_place_and_the_network() -> None:
@@ -25,18 +26,18 @@ def test_request_has_the_place_and_the_network() -> None:
         "container_id": OWNER,
         "container_name": OWNER[:12],
         "networks": {
-            "n": {
+            BRIDGE: {
                 "interface_name": "eth1",
                 "static_ips": ["10.99.0.7", "fd00::7"],
                 "static_mac": "02:50:0a:63:00:07",
             }
         },
         "network_info": {
-            "n": {
-                "name": "n",
+            BRIDGE: {
+                "name": BRIDGE,
                 "id": "f" * 64,
                 "driver": "bridge",
-                "network_interface": "podsffffffffff",
+                "network_interface": BRIDGE,
                 "subnets": [
                     {"subnet": "10.99.0.0/24", "gateway": "10.99.0.1"},
                     {"subnet": "fd00::/64", "gateway": "fd00::1"},
@@ -64,13 +65,13 @@ def test_request_has_the_place_and_the_network() -> None:
 def test_options_are_texts(spec: NetworkSpec, options: dict[str, str]) -> None:
     info = request_of(spec)["network_info"]
     assert isinstance(info, dict)
-    assert info["n"]["options"] == options
+    assert info[BRIDGE]["options"] == options
 
 
 def test_interface_of_a_network_on_the_host_is_its_parent() -> None:
     info = request_of(NetworkSpec("n", driver="macvlan", subnets=(FOUR,), parent="eth0"))["network_info"]
     assert isinstance(info, dict)
-    assert (info["n"]["driver"], info["n"]["network_interface"]) == ("macvlan", "eth0")
+    assert (info[BRIDGE]["driver"], info[BRIDGE]["network_interface"]) == ("macvlan", "eth0")
 
 
 @pytest.mark.parametrize(
