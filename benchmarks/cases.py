@@ -25,6 +25,7 @@ def build_cases(pods: Engine, podman: Podman, *, small: str, large: str, directo
     """All cases, in the order of the table. `small` and `large` are references that both sides have, or can pull."""
     return [
         service(pods, podman, small),
+        pod_of_two(pods, podman, small),
         run_true(pods, podman, small),
         *command_line(podman, small, directory),
         execute(pods, podman, small),
@@ -73,6 +74,29 @@ def service(pods: Engine, podman: Podman, image: str) -> Case:
         podman.run("rm", "-f", "-t", "0", name)
 
     return Case("service with a published port: asked, first HTTP 200, removed", 0.25, ours, theirs)
+
+
+def pod_of_two(pods: Engine, podman: Podman, image: str) -> Case:
+    numbers = itertools.count()
+
+    def ours() -> None:
+        pod = pods.run_pod(
+            web={"image": image, "command": HTTPD, "ports": [8080]},
+            sidecar={"image": image, "command": ["sleep", "600"]},
+        )
+        wait_for_page(*pod["web"].address(8080))
+        pod.remove()
+
+    def theirs() -> None:
+        port, name = free_port(), f"bench{next(numbers)}"
+        podman.run("pod", "create", "--name", name, "-p", f"127.0.0.1:{port}:8080")
+        podman.run("run", "-d", "--pod", name, image, *HTTPD)
+        podman.run("run", "-d", "--pod", name, image, "sleep", "600")
+        wait_for_page("127.0.0.1", port)
+        podman.run("pod", "rm", "-f", "-t", "0", name)
+
+    return Case("a pod of two, one with a published port: asked, first HTTP 200, removed", 0.15, ours, theirs,
+                rounds=10)  # fmt: skip
 
 
 def run_true(pods: Engine, podman: Podman, image: str) -> Case:

@@ -67,5 +67,6 @@ def private_podman(directory: Path) -> Iterator[Podman]:
     try:
         yield podman
     finally:
+        podman.run("pod", "rm", "--all", "--force", "--time", "0")
         podman.run("rm", "--all", "--force", "--time", "0")
         podman.run("rmi", "--all", "--force")

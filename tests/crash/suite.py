@@ -1,4 +1,5 @@
-"""The busy suite that is killed: pull and unpack, create, start, publish, execute, remove, in turn and for ever.
+"""The busy suite that is killed: pull and unpack, create, start, publish, execute, remove, pods, networks, names,
+volumes, in turn and for ever.
 
 Run by `test_kills` with pytest, in a directory of its own, under the name test_busy.py.
 """
@@ -44,15 +45,27 @@ def test_busy(number: int, pods: Engine, run_container: Callable[..., Container]
     assert container.exec(["true"], through_runtime=number % 2 == 0).ok
     tell("run")
     run_container(BUSYBOX, ["sh", "-c", "echo > /file; sleep 1000"], network="none")
+    tell("network")
+    backend = pods.create_network(f"backend{number}", internal=number % 2 == 0, ipv6=number % 4 == 0)
+    db = pods.run(BUSYBOX, ["sleep", "1000"], name="db", networks=[backend])
+    tell("names")
+    web = pods.run(BUSYBOX, ["sleep", "1000"], networks={backend.name: {"aliases": ["front"]}})
+    assert db.ip in web.succeed("nslookup db")
     tell("pod")
+    on = {"networks": [backend]} if number % 2 else {"network": network}
     pod = pods.run_pod(
-        network=network,
+        **on,
         share="+pid" if number % 2 else "net,ipc,uts",
         a={"image": BUSYBOX, "command": ["sleep", "1000"], "ports": ports},
         b={"image": BUSYBOX, "command": ["sleep", "1000"], "needs": ["a"], "restart": "always"},
     )
     tell("remove pod")
     pod.remove()
+    tell("disconnect")
+    backend.disconnect(web)
+    tell("remove network")
+    backend.remove(force=True)
+    web.remove()
     tell("remove")
     container.remove()
     tell("remove volume")
