@@ -58,7 +58,7 @@ def test_no_question_is_lost_while_containers_come_and_go(engine: Engine) -> Non
 
 
 def test_name_is_known_as_soon_as_its_container_is_there(engine: Engine) -> None:
-    network = engine.create_network("backend")
+    network = engine.create_network("backend", internal=True)
     web = engine.run(BUSYBOX, SLEEP, networks=[network])
     with name_client(engine, web) as client:
         for number in range(10):

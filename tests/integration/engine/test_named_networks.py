@@ -49,7 +49,8 @@ def hear(container: Container, address: str, port: int = 7000) -> str:
 
 
 def test_containers_of_a_network_find_each_other_by_name_alias_and_id(engine: Engine) -> None:
-    engine.create_network("backend")
+    # Internal: else the question for a name that nobody has goes upstream.
+    engine.create_network("backend", internal=True)
     db = serve(engine, "tables", name="db", networks={"backend": {"aliases": ["database", "Primary"]}})
     web = engine.run(BUSYBOX, SLEEP, networks=["backend"])
     with name_client(engine, web) as client:
@@ -74,7 +75,7 @@ def test_alias_of_several_containers_resolves_to_all_of_them(engine: Engine) -> 
 
 
 def test_removed_container_is_not_found_any_more(engine: Engine) -> None:
-    engine.create_network("backend")
+    engine.create_network("backend", internal=True)
     db = engine.run(BUSYBOX, SLEEP, name="db", networks=["backend"])
     web = engine.run(BUSYBOX, SLEEP, networks=["backend"])
     with name_client(engine, web) as client:
@@ -84,8 +85,8 @@ def test_removed_container_is_not_found_any_more(engine: Engine) -> None:
 
 
 def test_names_belong_to_their_network(engine: Engine) -> None:
-    engine.create_network("one")
-    engine.create_network("two")
+    engine.create_network("one", internal=True)
+    engine.create_network("two", internal=True)
     engine.run(BUSYBOX, SLEEP, name="db", networks=["one"])
     stranger = engine.run(BUSYBOX, SLEEP, networks=["two"])
     both = engine.run(BUSYBOX, SLEEP, networks=["two", "one"])
@@ -311,7 +312,7 @@ def test_address_outside_of_the_subnets_is_refused(engine: Engine) -> None:
 
 
 def test_running_container_joins_and_leaves_a_network(engine: Engine) -> None:
-    one, two = engine.create_network("one"), engine.create_network("two")
+    one, two = engine.create_network("one"), engine.create_network("two", internal=True)
     db = serve(engine, "tables", name="db", networks=[two])
     web = engine.run(BUSYBOX, SLEEP, name="web", networks=[one])
     two.connect(web, aliases=["front"], ip="10.89.1.44")
@@ -438,7 +439,7 @@ def test_removed_networks_leave_nothing_but_a_few_spare_ones_in_the_session(engi
 def test_network_that_was_removed_serves_the_next_one_that_is_alike(engine: Engine) -> None:
     bridges = set()
     for name in ("one", "two", "three"):
-        network = engine.create_network(name)
+        network = engine.create_network(name, internal=True)
         db = serve(engine, "tables", name="db", networks=[network])
         web = engine.run(BUSYBOX, SLEEP, networks={name: {"aliases": [f"only-{name}"]}})
         assert hear(web, db.ip) == "tables"

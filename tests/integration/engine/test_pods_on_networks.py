@@ -48,7 +48,7 @@ def test_members_reach_others_on_every_network_of_the_pod(engine: Engine) -> Non
 
 
 def test_removed_pod_is_found_no_more_and_its_address_is_free(engine: Engine) -> None:
-    network = engine.create_network("tiny", subnet="10.77.0.0/29")
+    network = engine.create_network("tiny", subnet="10.77.0.0/29", internal=True)
     client = engine.run(BUSYBOX, SLEEP, networks=[network])
     for _ in range(5):
         pod = engine.run_pod(name="shop", networks=[network], a={"image": BUSYBOX, "command": SLEEP})
