@@ -61,6 +61,29 @@ class MemberSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class PodFile:
+    """A file of a pod's own volume at a relative path; without `content` a directory."""
+
+    path: str
+    content: bytes | None
+    mode: int = 0o644
+
+
+@dataclass(frozen=True, slots=True)
+class PodVolume:
+    """A directory that comes and goes with the pod; a member's VolumeMount with its name means it.
+
+    `mode` is the directory's; in `memory` it is a memory file system, of `size` bytes if that is given.
+    """
+
+    name: str
+    files: tuple[PodFile, ...] = ()
+    mode: int = 0o777
+    memory: bool = False
+    size: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PodSpec:
     """Everything that is asked of one pod; `members` stand in the order in which they were named.
 
@@ -91,6 +114,7 @@ class PodSpec:
     exit_policy: ExitPolicy = "continue"
     restart: RestartPolicy | None = None
     timeout: float | None = None
+    own_volumes: tuple[PodVolume, ...] = ()
 
     @property
     def limits(self) -> Limits:
