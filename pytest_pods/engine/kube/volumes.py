@@ -173,6 +173,8 @@ def _read_mount(value: Value, volumes: dict[str, VolumeSource]) -> MountSpec:
         mount = VolumeMount(source.name, target.text(), read_only, part, copy=False, propagation=how)
     else:
         fixed = source.mode == FILES_DIRECTORY
+        if part and source.memory:
+            value.fail("is a part of a volume in memory, which is not supported", hint="leave out subPath, or medium")
         if part and not fixed:
             volumes[source.name] = _with_directory(source, part)
         mount = VolumeMount(source.name, target.text(), read_only or fixed, part, copy=False, propagation=how)

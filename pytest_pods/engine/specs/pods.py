@@ -44,6 +44,7 @@ from pytest_pods.engine.specs.restart import RestartPolicy, parse_restart
 Shared: TypeAlias = Literal["net", "ipc", "uts", "pid"]
 ExitPolicy: TypeAlias = Literal["continue", "stop"]
 
+SHARED: tuple[Shared, ...] = ("net", "ipc", "uts", "pid")
 DEFAULT_SHARE: frozenset[Shared] = frozenset({"net", "ipc", "uts"})
 
 
