@@ -177,7 +177,11 @@ class Pod(Mapping[str, "Container"]):
         """The pod as YAML for Kubernetes, which `kube=` reads back. Raises InvalidSpecError."""
         from pytest_pods.engine.kube.writing import build_kube_document
 
-        return build_kube_document(self._spec or self._service.build_spec(self._record), name=self.name)
+        return build_kube_document(self._spec or self.build_spec(), name=self.name)
+
+    def build_spec(self) -> PodSpec:
+        """What it and its members are, as one would ask for it; waits of another process are not known."""
+        return self._service.build_spec(self._record)
 
     def inspect(self) -> dict[str, Any]:
         """A document in the shape of `podman pod inspect`."""

@@ -209,5 +209,5 @@ def test_one_of_several_pods_is_chosen_by_name(engine: Engine, tmp_path: Path) -
 def test_play_warns_of_what_has_no_effect(engine: Engine, tmp_path: Path) -> None:
     file = tmp_path / "pods.yaml"
     file.write_text(sleeper("one", more="lifecycle: {preStop: {exec: {command: [x]}}}"))
-    with pytest.warns(PodsWarning, match=r"pods\.yaml:9: spec\.containers\[0\]\.lifecycle has no effect"):
+    with pytest.warns(PodsWarning, match=r"pods\.yaml:10: spec\.containers\[0\]\.lifecycle has no effect"):
         engine.play_kube(file, network="none", start=False)

@@ -57,18 +57,20 @@ class _Document:
 def read_kube(path: str | os.PathLike[str], *, more: Sequence[str | os.PathLike[str]] = ()) -> KubeContent:
     """Reads files; pods of the first may refer to config maps, secrets and claims of `more`. Raises KubeDocumentError
     that names file, line and field."""
-    return parse_kube(*((_read_file(Path(one)), str(one)) for one in (path, *more)))
+    return parse_kube(*((read_file(one), str(one)) for one in (path, *more)))
 
 
-def _read_file(path: Path) -> bytes:
+def read_file(path: str | os.PathLike[str]) -> bytes:
+    """Raises KubeDocumentError."""
     try:
-        return path.read_bytes()
+        return Path(path).read_bytes()
     except OSError as error:
         raise KubeDocumentError(f"reading {path}: {error.strerror}") from error
 
 
-def parse_kube(*files: tuple[bytes, str]) -> KubeContent:
-    """Contents of files, each with the name that messages give it. Raises KubeDocumentError."""
+def parse_kube(*files: tuple[bytes, str], grace: float = 0.0) -> KubeContent:
+    """Contents of files, each with the name that messages give it; `grace` is the time before a kill, in seconds, where
+    a pod does not say it. Raises KubeDocumentError."""
     sources = [Source(name) for _, name in files]
     documents = [
         document
@@ -81,10 +83,10 @@ def parse_kube(*files: tuple[bytes, str]) -> KubeContent:
     pods, pod_labels = [], []
     for document in documents:
         if document.kind == "Pod":
-            pods.append(_read_pod(document, document.fields.get("spec"), bags))
+            pods.append(_read_pod(document, document.fields.get("spec"), bags, grace))
             pod_labels.append(document.labels)
         elif document.kind == "Deployment":
-            pod, labels = _read_deployment(document, bags)
+            pod, labels = _read_deployment(document, bags, grace)
             pods.append(pod)
             pod_labels.append(labels)
     claims = tuple(_read_claim(document) for document in documents if document.kind == "PersistentVolumeClaim")
@@ -177,7 +179,7 @@ def _name_of_pod(document: _Document) -> str | None:
     return f"{document.name.text()}-pod" if document.kind == "Deployment" else document.name.text()
 
 
-def _read_deployment(document: _Document, bags: Bags) -> tuple[PodSpec, Mapping[str, str]]:
+def _read_deployment(document: _Document, bags: Bags, default_grace: float) -> tuple[PodSpec, Mapping[str, str]]:
     spec = document.fields.get("spec").fields()
     replicas = spec.find("replicas")
     if replicas is not None and replicas.number() != 1:
@@ -197,10 +199,10 @@ def _read_deployment(document: _Document, bags: Bags) -> tuple[PodSpec, Mapping[
     pod = template.get("spec")
     template.finish()
     inside = _Document(document.kind, document.fields, document.name, labels, annotations)
-    return _read_pod(inside, pod, bags), labels
+    return _read_pod(inside, pod, bags, default_grace), labels
 
 
-def _read_pod(document: _Document, value: Value, bags: Bags) -> PodSpec:
+def _read_pod(document: _Document, value: Value, bags: Bags, default_grace: float) -> PodSpec:
     fields = value.fields()
     name = _name_of_pod(document)
     host_network = fields.flag("hostNetwork") or False
@@ -214,7 +216,7 @@ def _read_pod(document: _Document, value: Value, bags: Bags) -> PodSpec:
         volumes=volumes,
         references=_build_references(name, document),
         security=read_pod_security(fields.find("securityContext")),
-        stop_timeout=0.0 if grace is None else float(grace.number()),
+        stop_timeout=default_grace if grace is None else float(grace.number()),
         host_network=host_network,
     )
     members = [*_read_members(fields, facts)]

@@ -86,7 +86,8 @@ def _without_nothing(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _find_restart(pod: PodSpec) -> str | None:
-    policy = pod.restart or next((one.container.restart for one in pod.members if one.container.restart), pod.restart)
+    asked = (pod.restart, *(one.container.restart for one in pod.members if not one.init))
+    policy = next((one for one in asked if one is not None), None)
     return None if policy is None else _RESTART[policy.condition]
 
 
