@@ -20,6 +20,7 @@ CONTAINER_GROUPS = (
     OptionGroup(
         "The container",
         O("--name", value="NAME", help="its name (default: one is made up)"),
+        O("--pod", value="NAME", help="the pod that it joins; new:NAME makes one"),
         O("-h", "--hostname", value="NAME", help="its host name (default: the beginning of its ID)"),
         O("-l", "--label", value="KEY=VALUE", repeats=True, help="a label"),
         O("--entrypoint", value="PROGRAM", help="instead of the image's entry point; empty for none"),
@@ -86,6 +87,7 @@ CONTAINER_GROUPS = (
     ),
 )
 
+NEW_POD = "new:"
 DEFAULT_STOP_TIMEOUT_S = 10.0
 """Docker's: tests want 0, people at a command line do not."""
 
@@ -129,6 +131,8 @@ def build_spec(parsed: Parsed, *, remove: bool) -> ContainerSpec:
     ):
         if (value := parsed.find(f"--{name}")) is not None:
             options[name.replace("-", "_")] = value
+    if (pod := parsed.find("--pod")) is not None:
+        options["pod"] = pod.removeprefix(NEW_POD)
     if (entrypoint := parsed.find("--entrypoint")) is not None:
         options["entrypoint"] = [entrypoint] if entrypoint else []
     return build_container_spec(image, command or None, **options)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pytest_pods.engine.errors import PodsError
     from pytest_pods.engine.events import Progress
     from pytest_pods.engine.network_handle import Network
+    from pytest_pods.engine.pod import Pod
     from pytest_pods.engine.state.sessions import SessionRecord
     from pytest_pods.engine.volume import Volume
     from pytest_pods.settings import Settings
@@ -218,6 +219,27 @@ class Context:
         raise ContainerNotFoundError(
             f"no container {name!r}" + (f" in session {self._session}" if self._session else ""),
             hint="pytest-pods ps -a lists those that there are",
+        )
+
+    def find_pods(self) -> list[tuple[Engine, Pod]]:
+        """All pods of the live sessions, oldest first within a session."""
+        return [(engine, pod) for engine in self.live_engines() for pod in engine.pods()]
+
+    def get_pod(self, name: str) -> tuple[Engine, Pod]:
+        """By name, ID or the ID's beginning: the engine of its session, and it. Raises PodNotFoundError."""
+        from pytest_pods.engine.errors import PodNotFoundError
+
+        for engine in self.live_engines():
+            pods = engine.pods()
+            near = [one for one in pods if name in (one.name, one.id)]
+            near = near or [one for one in pods if len(name) >= 2 and one.id.startswith(name)]
+            if len(near) == 1:
+                return engine, near[0]
+            if near:
+                raise PodNotFoundError(f"{name!r} is the beginning of {len(near)} pod IDs", hint="write more of it")
+        raise PodNotFoundError(
+            f"no pod {name!r}" + (f" in session {self._session}" if self._session else ""),
+            hint="pytest-pods pod ps lists those that there are",
         )
 
     def for_each(self, names: Iterable[str], act: Callable[[str], None]) -> int:

@@ -129,8 +129,16 @@ def build_row(seen: Seen, now: datetime, *, truncate: bool) -> dict[str, str]:
         "Ports": format_ports(record.ports),
         "Labels": format_labels(record.spec.labels),
         "Networks": ",".join(seen.networks),
+        "Pod": _find_pod(record, truncate=truncate),
+        "PodName": record.membership.pod_name if record.membership else "",
         "Session": record.session_id,
     }
+
+
+def _find_pod(record: ContainerRecord, *, truncate: bool) -> str:
+    if record.membership is None:
+        return ""
+    return record.membership.pod_id[:12] if truncate else record.membership.pod_id
 
 
 def build_document(seen: Seen, now: datetime) -> dict[str, Any]:
@@ -152,6 +160,8 @@ def build_document(seen: Seen, now: datetime) -> dict[str, Any]:
         "ExitedAt": int(state.finished_at.timestamp()) if state.finished_at else 0,
         "StartedAt": int(state.started_at.timestamp()) if state.started_at else 0,
         "Pid": state.container_pid or 0,
+        "Pod": _find_pod(record, truncate=False),
+        "PodName": record.membership.pod_name if record.membership else "",
         "AutoRemove": record.spec.remove,
         "Labels": dict(record.spec.labels),
         "Mounts": [mount.target for mount in record.mounts],

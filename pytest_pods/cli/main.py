@@ -57,6 +57,10 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "rmi": "remove images",
         "image": "the same as a noun: image ls, image inspect, image rm, …",
     },
+    "Pods": {
+        "pod": "pod create, pod ps, pod logs, pod stop, pod rm, …",
+        "kube": "kube play, kube down, kube generate: pods of files for Kubernetes",
+    },
     "Volumes and networks": {
         "volume": "volume create, volume ls, volume inspect, volume rm, …",
         "network": "network create, network ls, network connect, network rm, …",
@@ -71,6 +75,27 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
 }
 
 VERBS: Mapping[str, Mapping[str, str]] = {
+    "pod": {
+        "create": "make a pod, which containers join with run --pod",
+        "start": "start the containers of pods",
+        "stop": "stop the containers of pods: the stop signal, a grace time, then the kill",
+        "restart": "stop the containers of pods and start them again",
+        "kill": "send a signal to the containers of pods",
+        "pause": "freeze the containers of pods",
+        "unpause": "let frozen containers of pods go on",
+        "rm": "remove pods with their containers",
+        "ps": "list pods",
+        "inspect": "show everything about pods",
+        "logs": "show the output of a pod's containers",
+        "top": "show the processes of a pod",
+        "exists": "tell by the exit code whether there is a pod: 0 or 1",
+        "prune": "remove the pods in which nothing runs",
+    },
+    "kube": {
+        "play": "run the pods of a file for Kubernetes",
+        "down": "remove the pods of a file for Kubernetes",
+        "generate": "write a pod or a container down for Kubernetes",
+    },
     "volume": {
         "create": "make a volume",
         "ls": "list volumes",
@@ -96,6 +121,7 @@ VERBS: Mapping[str, Mapping[str, str]] = {
 """Nouns whose verbs are commands of their own, in `commands/NOUN/VERB.py` (`import` in `import_.py`). They are named
 `NOUN.VERB` here and `NOUN VERB` to people."""
 _SYNONYMS = {"list": "ls", "remove": "rm"}
+_POD_SYNONYMS = {"ls": "pod.ps", "list": "pod.ps"}
 
 
 _NOUNS: Mapping[str, Mapping[str, str]] = {
@@ -103,6 +129,7 @@ _NOUNS: Mapping[str, Mapping[str, str]] = {
         noun: {
             **{verb: f"{noun}.{verb}" for verb in verbs},
             **{synonym: f"{noun}.{verb}" for synonym, verb in _SYNONYMS.items() if verb in verbs},
+            **(_POD_SYNONYMS if noun == "pod" else {}),
         }
         for noun, verbs in VERBS.items()
     },
@@ -120,6 +147,8 @@ _NOUNS: Mapping[str, Mapping[str, str]] = {
         **{name: name for group in ("Run", "Containers") for name in GROUPS[group] if name not in ("ps", "inspect")},
         "inspect": "inspect --type container",
     },
+    "play": {"kube": "kube.play"},
+    "generate": {"kube": "kube.generate"},
     "session": {"ls": "sessions ls", "end": "sessions end"},
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -21,12 +22,14 @@ from pytest_pods.engine.state.sessions import SessionKind, SessionRecord, live_s
 from pytest_pods.engine.state.store import ensure_store
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
     from pytest_pods.engine.container import Container
     from pytest_pods.engine.errors import PodsError
     from pytest_pods.engine.events import Progress
+    from pytest_pods.engine.kube.reading import KubeContent
     from pytest_pods.engine.network_handle import Network
     from pytest_pods.engine.network_records import NetworkRecord
     from pytest_pods.engine.pod import Pod
@@ -309,16 +312,42 @@ class Engine:
         return self._service.run(spec)
 
     def create_pod(self, **options: Any) -> Pod:
-        """A pod whose members are not started; options as of `specs.pods.build_pod_spec`."""
-        from pytest_pods.engine.specs.pods import build_pod_spec
-
-        return self.create_pod_from(build_pod_spec(**options))
+        """A pod whose members are not started; options as of `specs.pods.build_pod_spec`, or `kube=`, a file that
+        describes it for Kubernetes."""
+        return self.create_pod_from(_build_pod_spec(options))
 
     def run_pod(self, **options: Any) -> Pod:
         """A pod whose members have started, in the order of their needs, and are ready where they have a wait."""
-        from pytest_pods.engine.specs.pods import build_pod_spec
+        return self.run_pod_from(_build_pod_spec(options))
 
-        return self.run_pod_from(build_pod_spec(**options))
+    def play_kube(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        config_maps: Sequence[str | os.PathLike[str]] = (),
+        start: bool = True,
+        **options: Any,
+    ) -> list[Pod]:
+        """All pods of a file of Kubernetes documents, started and ready; `config_maps` are files with more documents
+        that they may refer to, `options` are those of a pod and take the place of what the file says.
+
+        What has no effect here is a PodsWarning. Raises KubeDocumentError, PodFailedError.
+        """
+        from pytest_pods.engine.kube.reading import read_kube
+
+        return self.play_kube_content(read_kube(path, more=config_maps), start=start, **options)
+
+    def play_kube_content(self, content: KubeContent, *, start: bool = True, **options: Any) -> list[Pod]:
+        """`play_kube` for documents that were read already."""
+        from pytest_pods.engine.services.kube import play
+
+        return play(
+            content,
+            pods=self._pod_service,
+            create_volume=self.create_volume_from,
+            options=options,
+            start=start,
+        )
 
     def create_pod_from(self, spec: PodSpec) -> Pod:
         return self._pod_service.create(spec)
@@ -450,3 +479,17 @@ class Engine:
     def sweep(root: Path | None = None) -> SweepReport:
         """Removes what dead sessions left."""
         return sweep(build_store_layout(root))
+
+
+def _build_pod_spec(options: dict[str, Any]) -> PodSpec:
+    if "kube" not in options:
+        from pytest_pods.engine.specs.pods import build_pod_spec
+
+        return build_pod_spec(**options)
+    from pytest_pods.engine.errors import PodsWarning
+    from pytest_pods.engine.kube.choosing import build_pod_spec_from
+
+    spec, said = build_pod_spec_from(options, directory=Path.cwd())
+    for text in said:
+        warnings.warn(text, PodsWarning, stacklevel=3)
+    return spec

@@ -173,6 +173,16 @@ class Pod(Mapping[str, "Container"]):
         """Removes it with all members; running ones are killed, or with `force=False` refused (WrongStateError)."""
         self._service.remove(self._record, force=force)
 
+    def kube_document(self) -> str:
+        """The pod as YAML for Kubernetes, which `kube=` reads back. Raises InvalidSpecError."""
+        from pytest_pods.engine.kube.writing import build_kube_document
+
+        return build_kube_document(self._spec or self.build_spec(), name=self.name)
+
+    def build_spec(self) -> PodSpec:
+        """What it and its members are, as one would ask for it; waits of another process are not known."""
+        return self._service.build_spec(self._record)
+
     def inspect(self) -> dict[str, Any]:
         """A document in the shape of `podman pod inspect`."""
         return self._service.inspect(self._record)

@@ -71,7 +71,7 @@ def _find_mistake(item: pytest.Item) -> PodsError | None:
         if container is not None:
             parse_container_mark(container)
         if pod is not None:
-            parse_pod_mark(pod)
+            parse_pod_mark(pod, item.path.parent)
     except InvalidMarkerError as error:
         return error
     return None

@@ -16,8 +16,8 @@ PODS: Final = "pods"
 LINES: Final = (
     f"{CONTAINER}(image, command=None, *, ports, env, volumes, tmpfs, wait, timeout, …): what the fixture `container`"
     " gives; the nearest mark counts",
-    f"{POD}(*, name=dict(image, needs, init, …), ports, network, share, …): what the fixture `pod` gives: a member for"
-    " each mapping; the nearest mark counts",
+    f"{POD}(*, name=dict(image, needs, init, …), kube='shop.yaml', ports, network, share, …): what the fixture `pod`"
+    " gives: a member for each mapping, or the pod of a file for Kubernetes; the nearest mark counts",
     f"{PODS}: the test reaches the container engine; set by itself, for -m 'not pods'",
 )
 """As pytest's ini `markers` has them."""

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import warnings
+from typing import TYPE_CHECKING, Any
 
-from pytest_pods.engine.errors import InvalidInputError, InvalidMarkerError
+from pytest_pods.engine.errors import InvalidInputError, InvalidMarkerError, PodsWarning
 from pytest_pods.engine.specs.container import build_container_spec
 from pytest_pods.engine.specs.pods import build_pod_spec
 from pytest_pods.markers.definitions import CONTAINER, POD, find_mark
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
     import pytest
 
     from pytest_pods.engine.specs.container import ContainerSpec
@@ -42,15 +46,18 @@ def parse_container_mark(mark: pytest.Mark) -> ContainerSpec:
         ) from error
 
 
-def parse_pod_mark(mark: pytest.Mark) -> PodSpec:
-    """The specification that a mark asks for; raises InvalidMarkerError that names the member and the argument."""
+def parse_pod_mark(mark: pytest.Mark, directory: Path) -> tuple[PodSpec, tuple[str, ...]]:
+    """The specification that a mark asks for, and what of a file for Kubernetes has no effect.
+
+    `kube=` is relative to `directory`. Raises InvalidMarkerError that names the member and the argument.
+    """
     if mark.args:
         raise InvalidMarkerError(
             f"@pytest.mark.{POD} takes its members by name, and got {mark.args[0]!r}",
             hint=f'write @pytest.mark.{POD}(db=dict(image="redis:7"))',
         )
     try:
-        spec = build_pod_spec(**mark.kwargs)
+        spec, said = build_pod_options(mark.kwargs, directory)
     except InvalidInputError as error:
         brief = f"@pytest.mark.{POD}: {error.brief}"
         raise InvalidMarkerError(brief, details=error.details, hint=error.hint) from error
@@ -58,7 +65,22 @@ def parse_pod_mark(mark: pytest.Mark) -> PodSpec:
         raise InvalidMarkerError(
             f"@pytest.mark.{POD} names no member", hint=f'write @pytest.mark.{POD}(db=dict(image="redis:7"))'
         )
-    return spec
+    return spec, said
+
+
+def build_pod_options(options: Mapping[str, Any], directory: Path) -> tuple[PodSpec, tuple[str, ...]]:
+    """What the arguments of a pod ask for, with `kube=` or without, and what of it has no effect."""
+    if "kube" not in options:
+        return build_pod_spec(**options), ()
+    from pytest_pods.engine.kube.choosing import build_pod_spec_from
+
+    return build_pod_spec_from(options, directory=directory)
+
+
+def warn_of(said: Sequence[str]) -> None:
+    """What of a file for Kubernetes has no effect, as warnings of the test."""
+    for text in said:
+        warnings.warn(text, PodsWarning, stacklevel=2)
 
 
 def get_pod_spec(item: pytest.Item) -> PodSpec:
@@ -69,7 +91,9 @@ def get_pod_spec(item: pytest.Item) -> PodSpec:
             f"{item.nodeid} uses the fixture {POD}, and has no @pytest.mark.{POD}",
             hint=f'write @pytest.mark.{POD}(db=dict(image="redis:7")) on the test, its class or as pytestmark',
         )
-    return parse_pod_mark(mark)
+    spec, said = parse_pod_mark(mark, item.path.parent)
+    warn_of(said)
+    return spec
 
 
 def get_container_spec(item: pytest.Item) -> ContainerSpec:

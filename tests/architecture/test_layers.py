@@ -25,6 +25,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
         "pytest_pods.engine.waiting",
         "pytest_pods.engine.oci",
     ),
+    ("pytest_pods.engine.kube",),
     ("pytest_pods.engine.host", "pytest_pods._native"),
     ("pytest_pods.engine.state",),
     (
@@ -49,7 +50,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
 )
 
 # Modules of one level that may not know each other.
-SIBLINGS: tuple[str, ...] = LEVELS[4]
+SIBLINGS: tuple[str, ...] = LEVELS[5]
 
 # Marker packages have nothing in them; the top one gives public names from everywhere, when they are asked for.
 UNPLACED = frozenset({"pytest_pods", "pytest_pods.engine", "pytest_pods.__main__"})

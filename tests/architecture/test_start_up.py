@@ -10,7 +10,9 @@ import pytest
 
 from tests.architecture.sources import PACKAGE, REPOSITORY, modules
 
-HEAVY = ("requests", "urllib3", "pyroute2", "tenacity", "filelock", "asyncio", "rich", "backports.zstd", "coverage")
+HEAVY = (
+    "requests", "urllib3", "pyroute2", "tenacity", "filelock", "asyncio", "rich", "backports.zstd", "coverage", "yaml",
+)  # fmt: skip
 
 # One interpreter that has imported nothing of ours forks a child for each module: a start of Python for each would take
 # most of a minute. What it has imported of others, every child has for nothing.

@@ -244,7 +244,7 @@ def test_inspect_finds_networks_by_name_and_id(line: CommandLine) -> None:
     network_id = line.ok("inspect", "-f", "{{.id}}", "front")
     assert line.ok("inspect", "--type", "network", "-f", "{{.name}}", network_id[:8]) == "front"
     assert "no network 'box'" in line("inspect", "--type", "network", "box").stderr
-    assert "no container, image, volume or network 'box'" in line("inspect", "box").stderr
+    assert "no container, pod, image, volume or network 'box'" in line("inspect", "box").stderr
 
 
 def test_name_that_is_taken_is_refused_unless_that_is_to_be_ignored(line: CommandLine) -> None:

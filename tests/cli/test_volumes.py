@@ -129,7 +129,7 @@ def test_mount_option_takes_every_kind(volumes: CommandLine, tmp_path: Path) -> 
         (("volume", "make"), "unknown command 'volume make'"),
         (("volume",), "unknown command 'volume'"),
         (("inspect", "--type", "volume", "nope"), "no volume 'nope'"),
-        (("inspect", "nope"), "no container, image, volume or network 'nope'"),
+        (("inspect", "nope"), "no container, pod, image, volume or network 'nope'"),
         (("run", "-v", "a:/b:quick", BUSYBOX), "unknown option 'quick'"),
         (("run", "--mount", "type=cifs,target=/x", BUSYBOX), "unknown type 'cifs'"),
     ],

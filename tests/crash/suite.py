@@ -16,6 +16,26 @@ from pytest_pods import Container, Engine
 
 BUSYBOX = "localhost/busybox:1"
 REGISTRY_IMAGE = os.environ["PODS_CRASH_IMAGE"]
+KUBE = Path("pod.yaml")
+KUBE.write_text(
+    f"""
+kind: ConfigMap
+metadata: {{name: settings}}
+data: {{a: b}}
+---
+kind: Pod
+spec:
+  containers:
+    - name: one
+      image: {BUSYBOX}
+      command: [sleep, "1000"]
+      volumeMounts: [{{name: settings, mountPath: /s}}, {{name: disk, mountPath: /d}}, {{name: memory, mountPath: /m}}]
+  volumes:
+    - {{name: settings, configMap: {{name: settings}}}}
+    - {{name: disk}}
+    - {{name: memory, emptyDir: {{medium: Memory}}}}
+"""
+)
 PROGRESS = Path(os.environ["PODS_CRASH_PROGRESS"])
 
 
@@ -60,6 +80,10 @@ def test_busy(number: int, pods: Engine, run_container: Callable[..., Container]
         b={"image": BUSYBOX, "command": ["sleep", "1000"], "needs": ["a"], "restart": "always"},
     )
     tell("remove pod")
+    pod.remove()
+    tell("kube")
+    (pod,) = pods.play_kube(KUBE, network=network)
+    tell("remove kube")
     pod.remove()
     tell("disconnect")
     backend.disconnect(web)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_pods.cli.container_options import CONTAINER_GROUPS, build_spec, container_progress
+from pytest_pods.cli.container_options import CONTAINER_GROUPS, build_spec
 from pytest_pods.cli.options import Command, Option, OptionGroup
 
 TYPE_CHECKING = False
@@ -23,9 +23,11 @@ COMMAND = Command(
 
 
 def run(parsed: Parsed, context: Context) -> int:
+    from pytest_pods.cli.joining import open_for_container
     from pytest_pods.cli.output import print_line
 
     spec = build_spec(parsed, remove=parsed.flag("--rm"))
-    engine = context.open_for_containers(progress=container_progress(parsed))
-    print_line(engine.create_from(spec).id)
+    with open_for_container(parsed, context) as engine:
+        container = engine.create_from(spec)
+    print_line(container.id)
     return 0

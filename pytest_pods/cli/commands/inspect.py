@@ -17,7 +17,7 @@ COMMAND = Command(
         "Options",
         Option("-f", "--format", value="FORMAT", help="json (default), or a template such as '{{.State.Status}}'"),
         Option("--type", value="KIND", help="what the names are of (default: a container if there is one)",
-               choices=("container", "image", "volume", "network", "all")),
+               choices=("container", "image", "volume", "network", "pod", "all")),
     ),
     least=1,
     most=None,
@@ -57,6 +57,7 @@ def _inspect(name: str, kind: str, context: Context) -> dict[str, Any]:
         InvalidInputError,
         NetworkNotFoundError,
         NotFoundError,
+        PodNotFoundError,
         VolumeNotFoundError,
     )
 
@@ -65,6 +66,12 @@ def _inspect(name: str, kind: str, context: Context) -> dict[str, Any]:
             return context.get_container(name)[1].inspect()
         except ContainerNotFoundError:
             if kind == "container":
+                raise
+    if kind in ("pod", "all"):
+        try:
+            return context.get_pod(name)[1].inspect()
+        except PodNotFoundError:
+            if kind == "pod":
                 raise
     if kind in ("image", "all"):
         try:
@@ -84,6 +91,6 @@ def _inspect(name: str, kind: str, context: Context) -> dict[str, Any]:
         if kind == "network":
             raise
     raise NotFoundError(
-        f"no container, image, volume or network {name!r}",
-        hint="pytest-pods ps -a, images, volume ls and network ls list them",
+        f"no container, pod, image, volume or network {name!r}",
+        hint="pytest-pods ps -a, pod ps, images, volume ls and network ls list them",
     )

@@ -33,7 +33,7 @@ def run(parsed: Parsed, context: Context) -> int:
     from datetime import UTC, datetime
 
     now = datetime.now(UTC)
-    tail = _parse_tail(parsed.find("--tail"))
+    tail = parse_tail(parsed.find("--tail"))
     since, until = (_parse_moment(parsed, name, now) for name in ("--since", "--until"))
     container = context.get_container(parsed.operands[0])[1]
     stamped = parsed.flag("--timestamps")
@@ -51,7 +51,8 @@ def run(parsed: Parsed, context: Context) -> int:
     return 0
 
 
-def _parse_tail(text: str | None) -> int | None:
+def parse_tail(text: str | None) -> int | None:
+    """What `--tail` says; None for all. Raises UsageError."""
     if text is None or text in ("all", "-1"):
         return None
     if not text.isdecimal():

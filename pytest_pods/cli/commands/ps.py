@@ -16,14 +16,15 @@ COMMAND = Command(
         Option("-a", "--all", help="also those that do not run"),
         Option("-q", "--quiet", help="IDs only"),
         Option("--no-trunc", help="whole IDs and commands"),
+        Option("-p", "--pod", help="the pods that they are in"),
         Option("-l", "--latest", help="only the one that was made last, whatever its state"),
         Option("-f", "--filter", value="KEY=VALUE", repeats=True,
                help="only those with this id, name, status, label, network, ancestor (image), session, exited (code)"),
         Option("--format", value="FORMAT", help="json, a template such as '{{.ID}} {{.Names}}', or 'table …'"),
     ),
     text="""
-A template may have .ID .Names .Image .Command .CreatedAt .RunningFor .Status .State .Ports .Networks .Labels .Session
-.ExitCode; json is an array of documents as Podman's.
+A template may have .ID .Names .Image .Command .CreatedAt .RunningFor .Status .State .Ports .Networks .Labels .Pod
+.PodName .Session .ExitCode; json is an array of documents as Podman's.
 """,
     examples=[("pytest-pods ps -f status=exited --format '{{.Names}}: {{.Status}}'", "what has ended, and how")],
 )
@@ -54,6 +55,9 @@ def run(parsed: Parsed, context: Context) -> int:
         return 0
     columns = ["ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names"]
     headers = ["CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAMES"]
+    if parsed.flag("--pod"):
+        columns += ["Pod", "PodName"]
+        headers += ["POD ID", "PODNAME"]
     if any(one.kept for one in seen):
         columns.append("Session")
         headers.append("SESSION")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_pods.cli.container_options import CONTAINER_GROUPS, build_spec, container_progress
+from pytest_pods.cli.container_options import CONTAINER_GROUPS, build_spec
 from pytest_pods.cli.options import Command, Option, OptionGroup
 
 TYPE_CHECKING = False
@@ -36,13 +36,14 @@ pytest-pods failed, 126 that the container's command cannot be executed, 127 tha
 
 
 def run(parsed: Parsed, context: Context) -> int:
+    from pytest_pods.cli.joining import open_for_container
     from pytest_pods.cli.output import print_line
 
     detached = parsed.flag("--detach")
     spec = build_spec(parsed, remove=parsed.flag("--rm"))
-    engine = context.open_for_containers(progress=container_progress(parsed))
     if detached:
-        container = engine.run_from(spec)
+        with open_for_container(parsed, context) as engine:
+            container = engine.run_from(spec)
         print_line(container.id)
         return 0
     from pytest_pods.cli.foreground import Foreground, parse_keys, run_created
@@ -53,5 +54,6 @@ def run(parsed: Parsed, context: Context) -> int:
         proxy=parsed.find("--sig-proxy") != "false",
         detach_keys=parse_keys(parsed.find("--detach-keys")),
     )
-    container = engine.create_from(spec)
+    with open_for_container(parsed, context) as engine:
+        container = engine.create_from(spec)
     return run_created(context, engine, container, how)

@@ -92,6 +92,10 @@ class ContainerService:
         self._session.cgroups.check_limits(spec.limits, subject=spec.name or spec.image)
         plan = self.planner.plan(spec, image, joined)
         plan.record = with_mounts(plan.record, image.config, mounted)
+        if joined is not None and joined.pod.volumes:
+            from pytest_pods.engine.services.pod_volumes import settle_pod_volumes
+
+            plan.record = settle_pod_volumes(plan.record, joined.pod, self._session.layout.pod(joined.pod.id))
         creation = Creation(self._session, plan.record, facts=facts, wiring=plan.wiring)
         record = plan.record
         try:

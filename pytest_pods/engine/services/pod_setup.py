@@ -19,6 +19,7 @@ from pytest_pods.engine.pod_records import PodRecord
 from pytest_pods.engine.runtime.defaults import SHARED_MEMORY_BYTES
 from pytest_pods.engine.services import planning
 from pytest_pods.engine.services.pod_files import write_pod_files
+from pytest_pods.engine.services.pod_volumes import make_pod_volumes
 from pytest_pods.engine.services.publishing import end_forwards, forward_ports
 from pytest_pods.engine.services.sessions import remove_trees
 from pytest_pods.engine.services.wiring import Wiring, read_interfaces, rebuild_wiring, write_interfaces
@@ -98,6 +99,7 @@ class PodSetup:
                     attributes=MountAttribute.NO_SUID | MountAttribute.NO_DEVICES | MountAttribute.NO_EXECUTION,
                 )
             )
+        make_pod_volumes(self._sandbox, layout, record.volumes)
         self._session.cgroups.make_pod(record.id, spec.limits)
         namespace = None if record.network is NetworkMode.HOST else layout.namespace("net")
         ports = forward_ports(self._sandbox, record.ports, self._listeners, namespace=namespace, ips=self._wiring.ips)
@@ -139,6 +141,12 @@ def build_pod_record(spec: PodSpec, *, session_id: str) -> PodRecord:
         shared_memory=spec.shm_size or SHARED_MEMORY_BYTES,
         limits={key: value for key, value in limits.items() if value is not None},
         created=time.time(),
+        dns=spec.dns,
+        dns_search=spec.dns_search,
+        dns_options=spec.dns_options,
+        add_hosts=dict(spec.add_hosts),
+        networks=tuple(one.network for one in spec.networks),
+        volumes=spec.own_volumes,
     )
 
 
@@ -173,8 +181,9 @@ def build_removal_steps(session: Session, record: PodRecord, *, wirer: Wirer) ->
         lambda: end_forwards(sandbox, record.ports),
         lambda: _unmount(sandbox, *(layout.namespace(kind) for kind in ("net", "ipc", "uts"))),
         lambda: _unmount(sandbox, layout.shared_memory_dir),
+        lambda: _unmount(sandbox, *(layout.volume(volume.name) for volume in record.volumes if volume.memory)),
         lambda: session.cgroups.remove(session.cgroups.pod(record.id)),
-        lambda: remove_trees(sandbox, [layout.directory]),
+        lambda: remove_trees(sandbox, [layout.scratch_dir, layout.directory]),
         lambda: wirer.release(wiring, owner=record.id),
         lambda: planning.release_name(session.layout, record.name, owner=record.id),
     ]

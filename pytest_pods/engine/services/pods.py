@@ -30,8 +30,9 @@ from pytest_pods.engine.services.pod_setup import PodSetup, build_removal_steps
 from pytest_pods.engine.services.pod_starting import Bringing
 from pytest_pods.engine.services.sessions import collect_faults
 from pytest_pods.engine.services.wiring import read_interfaces
-from pytest_pods.engine.specs.networks import NetworkMode
-from pytest_pods.engine.specs.pods import MemberSpec, PodSpec
+from pytest_pods.engine.specs.networks import Attachment, NetworkMode
+from pytest_pods.engine.specs.pods import SHARED, MemberSpec, PodSpec
+from pytest_pods.engine.specs.ports import PortSpec
 from pytest_pods.engine.specs.values import parse_signal
 from pytest_pods.engine.state.sessions import SessionKind
 
@@ -303,6 +304,20 @@ class PodService:
         ips = [ip for interface in read_interfaces(layout.interfaces_file) for ip in interface.ips]
         return self._containers.inside.connect_in(namespace, ips or [*filter(None, [record.ip])], port, timeout=timeout)
 
+    def build_spec(self, record: PodRecord) -> PodSpec:
+        """What the pod and its members are, as one would ask for it; what only a process knows, waits, is missing."""
+        members = tuple(
+            MemberSpec(
+                name,
+                one.spec.with_changes(name=None, pod=None, network=NetworkMode.PRIVATE, networks=()),
+                one.record.membership.needs,
+                one.record.membership.init,
+            )
+            for name, one in self.members(record).items()
+            if one.record.membership is not None
+        )
+        return build_pod_spec_of(record, members)
+
     def inspect(self, record: PodRecord) -> dict[str, Any]:
         """A document in the shape of `podman pod inspect`."""
         from pytest_pods.engine.runtime.inspection import build_pod_inspection
@@ -315,6 +330,30 @@ class PodService:
 def _goes_on(container: Container) -> bool:
     state = container.state()
     return state.running or state.restarting or (state.status == "created" and bool(container.spec.restart))
+
+
+def build_pod_spec_of(record: PodRecord, members: tuple[MemberSpec, ...]) -> PodSpec:
+    """The specification that a record came from, as far as it says. Pure."""
+    ports = tuple(
+        PortSpec(port.container_port, port.host_port, port.host_ip, "udp" if port.protocol == "udp" else "tcp")
+        for port in record.ports
+    )
+    limits: dict[str, Any] = dict(record.limits)
+    return PodSpec(
+        members,
+        name=record.name,
+        share=frozenset(share for share in SHARED if share in record.shares),
+        ports=ports,
+        network=record.network,
+        networks=tuple(Attachment(name) for name in record.networks),
+        dns=record.dns,
+        dns_search=record.dns_search,
+        dns_options=record.dns_options,
+        labels=record.labels,
+        add_hosts=record.add_hosts,
+        own_volumes=record.volumes,
+        **limits,
+    )
 
 
 def build_effective(pod: PodSpec, member: MemberSpec, *, pod_name: str) -> MemberSpec:

@@ -44,6 +44,7 @@ from pytest_pods.engine.specs.restart import RestartPolicy, parse_restart
 Shared: TypeAlias = Literal["net", "ipc", "uts", "pid"]
 ExitPolicy: TypeAlias = Literal["continue", "stop"]
 
+SHARED: tuple[Shared, ...] = ("net", "ipc", "uts", "pid")
 DEFAULT_SHARE: frozenset[Shared] = frozenset({"net", "ipc", "uts"})
 
 
@@ -58,6 +59,29 @@ class MemberSpec:
     container: ContainerSpec
     needs: tuple[str, ...] = ()
     init: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PodFile:
+    """A file of a pod's own volume at a relative path; without `content` a directory."""
+
+    path: str
+    content: bytes | None
+    mode: int = 0o644
+
+
+@dataclass(frozen=True, slots=True)
+class PodVolume:
+    """A directory that comes and goes with the pod; a member's VolumeMount with its name means it.
+
+    `mode` is the directory's; in `memory` it is a memory file system, of `size` bytes if that is given.
+    """
+
+    name: str
+    files: tuple[PodFile, ...] = ()
+    mode: int = 0o777
+    memory: bool = False
+    size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +115,7 @@ class PodSpec:
     exit_policy: ExitPolicy = "continue"
     restart: RestartPolicy | None = None
     timeout: float | None = None
+    own_volumes: tuple[PodVolume, ...] = ()
 
     @property
     def limits(self) -> Limits:

@@ -358,10 +358,15 @@ class PodLayout:
 
     pod_id: str
     directory: Path
+    scratch_dir: Path
 
     @property
     def record_file(self) -> Path:
         return self.directory / "record.json"
+
+    def volume(self, name: str) -> Path:
+        """A directory that comes and goes with the pod; one in memory is mounted there, inside the sandbox only."""
+        return self.scratch_dir / name
 
     @property
     def namespaces_dir(self) -> Path:
@@ -521,8 +526,13 @@ class SessionLayout:
     def pods_dir(self) -> Path:
         return self.directory / "pods"
 
+    @property
+    def pod_scratch_dir(self) -> Path:
+        """What pods keep for their members, each in a directory of its ID."""
+        return self.scratch_dir / "pods"
+
     def pod(self, pod_id: str) -> PodLayout:
-        return PodLayout(pod_id, self.pods_dir / pod_id)
+        return PodLayout(pod_id, self.pods_dir / pod_id, self.pod_scratch_dir / pod_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""`kube`: one module a verb."""

@@ -1,0 +1,1 @@
+"""`pod`: one module a verb."""

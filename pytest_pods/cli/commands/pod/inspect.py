@@ -1,0 +1,41 @@
+"""`pod inspect`: everything about pods, as documents in Podman's shape."""
+
+from __future__ import annotations
+
+from pytest_pods.cli.options import Command, Option, OptionGroup
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pytest_pods.cli.context import Context
+    from pytest_pods.cli.options import Parsed
+
+COMMAND = Command(
+    "POD...",
+    OptionGroup(
+        "Options",
+        Option("-f", "--format", value="FORMAT", help="json (default), or a template such as '{{.State}}'"),
+    ),
+    least=1,
+    most=None,
+    examples=[("pytest-pods pod inspect -f '{{json .Containers}}' shop", "its containers")],
+)
+
+
+def run(parsed: Parsed, context: Context) -> int:
+    from pytest_pods.cli.output import print_json, print_line
+    from pytest_pods.cli.templates import parse_template, render
+
+    format = parsed.find("--format") or "json"
+    template = None if format == "json" else parse_template(format)
+    documents = []
+
+    def act(name: str) -> None:
+        documents.append(context.get_pod(name)[1].inspect())
+
+    code = context.for_each(parsed.operands, act)
+    if template is None:
+        print_json(documents)
+        return code
+    for document in documents:
+        print_line(render(template, document))
+    return code
