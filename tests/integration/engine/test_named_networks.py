@@ -493,6 +493,7 @@ def test_netavark_that_fails_half_way_leaves_nothing(engine: Engine) -> None:
     assert engine.run(BUSYBOX, SLEEP, networks=[network]).running
 
 
+@pytest.mark.timeout(900)
 def test_eight_processes_in_one_session_never_share_an_address(image_store: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from pytest_pods.engine.api import Engine\n"
@@ -507,7 +508,8 @@ def test_eight_processes_in_one_session_never_share_an_address(image_store: Path
             engine.create_network("backend")
             argv = [sys.executable, "-c", script, str(image_store), engine.session_id]
             processes = [subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) for _ in range(8)]
-            ips = [ip for process in processes for ip in process.communicate(timeout=100)[0].split()]
+            # Eight interpreters start, in a virtual machine one after the other.
+            ips = [ip for process in processes for ip in process.communicate(timeout=600)[0].split()]
             assert len(ips) == len(set(ips)) == 24
         finally:
             engine.end()

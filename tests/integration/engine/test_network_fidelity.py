@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from pytest_pods.engine.api import Engine
-from pytest_pods.engine.host.pipes import Pipe
-from pytest_pods.engine.host.programs import get_program
+from pytest_pods.engine.host.pipes import MemoryFile, Pipe
+from pytest_pods.engine.host.programs import find_program, get_program
 from pytest_pods.engine.host.sandbox import NamespaceKind
 from pytest_pods.engine.network import links
 from pytest_pods.engine.network.names import NameEntry
@@ -180,15 +180,19 @@ def test_names_resolve_as_those_that_netavark_tells_aardvark_dns(image_store: Pa
 
 
 def run_netavark_with_names(engine: Engine, request: dict[str, Any], inside: Path) -> None:
-    from pytest_pods.engine.host.pipes import MemoryFile
-
     config = engine._session.layout.directory / "by-netavark"
     config.mkdir()
     argv = [str(get_program("netavark")), "--config", str(config), "-a", str(get_program("aardvark-dns"))]
+    # Without systemd-run, by which netavark starts aardvark-dns where there is one: its bus is not in the session.
+    programs = config / "bin"
+    programs.mkdir()
+    for name in ("iptables", "ip6tables", "nft", "sysctl"):
+        if (found := find_program(name)) is not None:
+            (programs / name).symlink_to(found)
     with Pipe() as pipe, MemoryFile(json.dumps(request).encode()) as given:
         process = engine._session.start().spawn(
             [*argv, "setup", str(inside)],
-            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+            env={"PATH": str(programs)},
             descriptors={0: given, 1: pipe.writing, 2: pipe.writing},
         )
         pipe.close_writing()
