@@ -16,7 +16,8 @@ from pytest_pods import Container, Engine
 
 BUSYBOX = "localhost/busybox:1"
 REGISTRY_IMAGE = os.environ["PODS_CRASH_IMAGE"]
-KUBE = Path("pod.yaml")
+# One a worker: another must not read what is half written.
+KUBE = Path(f"pod-{os.getpid()}.yaml")
 KUBE.write_text(
     f"""
 kind: ConfigMap

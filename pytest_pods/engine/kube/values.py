@@ -245,7 +245,7 @@ class _Reader:
                 continue
             if key_node.id != "scalar":
                 key.fail("has a key that is no text")
-            name = key_node.value
+            name = _join_surrogates(key_node.value, key)
             if name in found:
                 key.fail(f"has {name!r} twice")
             value = self._convert(value_node, f"{path}.{name}" if path else name, depth + 1)
@@ -261,9 +261,9 @@ class _Reader:
         return merged
 
     def _convert_scalar(self, node: Any, place: Value) -> Value:
-        kind = node.tag.removeprefix(_PREFIX)
+        kind, text = node.tag.removeprefix(_PREFIX), _join_surrogates(node.value, place)
         if node.tag.startswith(_PREFIX) and kind in _TEXTS:
-            content: Content = node.value
+            content: Content = text
         elif node.tag.startswith(_PREFIX) and kind in _OTHERS:
             try:
                 content = self._loader.construct_object(node)
@@ -271,9 +271,21 @@ class _Reader:
                 place.fail(f"is no {kind}: {node.value[:40]!r}")
         else:
             self._refuse_tag(node, place, "str")
-            content = node.value
-        return Value(content, place.source, place.line, place.path, node.value)
+            content = text
+        return Value(content, place.source, place.line, place.path, text)
 
     def _refuse_tag(self, node: Any, place: Value, expected: str) -> None:
         if node.tag != f"{_PREFIX}{expected}":
             place.fail(f"has the tag {node.tag!r}, which is not read")
+
+
+def _join_surrogates(text: str, place: Value) -> str:
+    """JSON, which is YAML as well, writes a character beyond the first 65,536 as two escapes, which YAML leaves apart.
+
+    Raises KubeDocumentError for half a one."""
+    if text.isascii():
+        return text
+    try:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16")
+    except UnicodeDecodeError:
+        place.fail("has half a character in it")

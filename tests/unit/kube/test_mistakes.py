@@ -112,6 +112,8 @@ def test_two_containers_on_one_port_are_refused() -> None:
         pytest.param("[" * 5000, "nested too deeply", id="deep"),
         pytest.param("a: 0b\n", "kind", id="text that is nearly a number"),
         pytest.param("a: " + "9" * 5000, "is no int", id="long number"),
+        pytest.param('kind: "\\ud800"\n', "pods.yaml:1: kind has half a character", id="half a character"),
+        pytest.param('"\\udc00": 1\n', "has half a character", id="half a character in a key"),
         pytest.param("a: \x07\n", "it is not YAML", id="control character"),
     ],
 )

@@ -347,3 +347,9 @@ spec:
 """
     a, b = read_pod(text).members
     assert (b.name, b.container) == ("b", a.container)
+
+
+def test_characters_that_json_escapes_by_halves_are_whole() -> None:
+    pod = read_pod(pod_of('env: [{name: A, value: "\\ud83d\\ude00 \u00e9"}]'))
+    assert pod.members[0].container.env == {"A": "\U0001f600 \u00e9"}
+    assert read_pod(build_kube_document(pod)) == pod
