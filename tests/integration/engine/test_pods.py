@@ -122,12 +122,13 @@ def test_pod_that_is_created_waits_to_be_started(engine: Engine) -> None:
 
 
 def test_logs_of_members_are_mixed_by_time(engine: Engine) -> None:
+    def turn(before: str, word: str, after: str) -> str:
+        return f"while [ ! -e /dev/shm/{before} ]; do usleep 1000; done; echo {word}; touch /dev/shm/{after}"
+
     pod = engine.run_pod(
         network="none",
-        a=member(["sh", "-c", "echo 1; while [ ! -e /dev/shm/b ]; do usleep 1000; done; echo 3; touch /dev/shm/a"]),
-        bb=member(
-            ["sh", "-c", "usleep 50000; echo 2; >/dev/shm/b; while [ ! -e /dev/shm/a ]; do usleep 1000; done; echo 4"]
-        ),
+        a=member(["sh", "-c", f"touch /dev/shm/0; {turn('0', '1', '1')}; {turn('2', '3', '3')}"]),
+        bb=member(["sh", "-c", f"{turn('1', '2', '2')}; {turn('3', '4', '4')}"]),
     )
     assert pod.wait(20) == {"a": 0, "bb": 0}
     assert pod.logs() == "a  | 1\nbb | 2\na  | 3\nbb | 4\n"
