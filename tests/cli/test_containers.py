@@ -186,7 +186,7 @@ def test_inspect_shows_containers_and_images(cli: CommandLine) -> None:
     done = cli("inspect", "box", "missing")
     assert done.returncode == 125
     assert [one["Id"] for one in json.loads(done.stdout)] == [container_id]
-    assert "no container, image, volume or network 'missing'" in done.stderr
+    assert "no container, pod, image, volume or network 'missing'" in done.stderr
 
 
 def test_published_ports_are_shown_and_lead_into_the_container(cli: CommandLine) -> None:

@@ -141,5 +141,8 @@ def cli(image_store: Path) -> Iterator[CommandLine]:
     line = CommandLine(image_store, build_environment(image_store))
     yield line
     line.ok("sessions", "end", "--all")
+    # What outlives a session, on a store that the tests of a run share.
+    line.ok("volume", "rm", "--all", "--force")
+    line.ok("network", "prune", "--force")
     left = wait_until_clean(lambda: find_leaks(before, image_store), patience_s=3.0)
     assert left == []
