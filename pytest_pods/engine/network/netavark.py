@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 _PATIENCE_S = 60.0
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_VLAN_SINCE = Version((1, 7))
+_VLAN_SINCE = Version((1, 14))
+_IPVLAN_SINCE = Version((1, 5))
 _STRICT_SINCE = Version((1, 8))
 
 
@@ -33,6 +34,7 @@ def check_support(record: NetworkRecord) -> None:
     version = get_version(get_program("netavark"))
     for what, wanted, since in (
         ("vlan", record.spec.vlan is not None, _VLAN_SINCE),
+        ("ipvlan", record.driver == "ipvlan", _IPVLAN_SINCE),
         ("isolate='strict'", record.spec.isolate == "strict", _STRICT_SINCE),
     ):
         if wanted and version < since:
