@@ -209,6 +209,12 @@ def parse_seconds(option: str, text: str | None, *, default: float) -> float:
     return seconds
 
 
+def find_grace(parsed: Parsed) -> float | None:
+    """The seconds of `--time`, None where each container's own hold. Raises UsageError."""
+    given = parsed.find("--time")
+    return None if given is None else parse_seconds("--time", given, default=0.0)
+
+
 def _security(options: list[str]) -> dict[str, bool]:
     chosen = {}
     for option in options:

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from pytest_pods.cli.options import Command, OptionGroup
 from pytest_pods.cli.options import Option as O
-from pytest_pods.cli.options import OptionGroup
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from pytest_pods.cli.options import Parsed
+
+GRACE = O("-t", "--time", value="SECONDS", help="grace before the kill (default: each one's --stop-timeout)")
+
+
+def build_action(*options: O) -> Command:
+    """What a command takes that does something with pods, those that are named or all."""
+    return Command(
+        "POD...",
+        OptionGroup("Options", *options, O("-a", "--all", help="all of them")),
+        least=0,
+        most=None,
+        text="Prints the name of each pod that it was done to.",
+    )
+
 
 POD_GROUPS = (
     OptionGroup(

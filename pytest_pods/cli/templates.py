@@ -12,6 +12,11 @@ from typing import Any
 
 from pytest_pods.cli.options import UsageError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pytest_pods.cli.context import Context
+    from pytest_pods.cli.options import Parsed
+
 _PLACEHOLDER = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}")
 _EXPRESSION = re.compile(
     r"(?:(?P<function>json|len|lower|upper|println)\s+)?(?P<path>\.(?:[A-Za-z_][\w]*(?:\.[A-Za-z_]\w*)*)?)\Z"
@@ -49,6 +54,41 @@ def print_all_formatted(
         return
     columns = [parse_template(column) for column in _unescape(rest).split("\t")]
     print_table([_header(column) for column in columns], [[render(one, row) for one in columns] for row in rows])
+
+
+def print_inspections(parsed: Parsed, context: Context, find: Callable[[str], Mapping[str, Any]]) -> int:
+    """The documents of all operands, past the faults: one array, or with `--format` what a template makes of each."""
+    from pytest_pods.cli.output import print_json, print_line
+
+    format = parsed.find("--format") or "json"
+    template = None if format == "json" else parse_template(format)
+    documents: list[Mapping[str, Any]] = []
+    code = context.for_each(parsed.operands, lambda name: documents.append(find(name)))
+    if template is None:
+        print_json(documents)
+        return code
+    for document in documents:
+        print_line(render(template, document))
+    return code
+
+
+def print_listing(
+    parsed: Parsed,
+    columns: Mapping[str, str],
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    documents: Callable[[], Sequence[Mapping[str, Any]]],
+    colours: dict[str, str] | None = None,
+) -> int:
+    """A table of `columns`, key → header, or what `--format` asks for; `documents` are made for that only."""
+    from pytest_pods.cli.output import print_table
+
+    format = parsed.find("--format") or "table"
+    if format == "table":
+        print_table([*columns.values()], [[row[column] for column in columns] for row in rows], colours=colours)
+    else:
+        print_all_formatted(format, documents(), rows=rows)
+    return 0
 
 
 Piece = str | Callable[[Mapping[str, Any]], str]

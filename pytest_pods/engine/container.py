@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pytest_pods.engine.deadline import Deadline
-from pytest_pods.engine.errors import CommandError, NotFoundError, NotReadyError
+from pytest_pods.engine.errors import CommandError, NotReadyError
+from pytest_pods.engine.records import build_url, find_address
 from pytest_pods.engine.services.execution import ExecRequest, ExecResult
 from pytest_pods.engine.specs.values import Command
 
@@ -146,20 +147,11 @@ class Container:
 
     def address(self, port: int, *, protocol: str = "tcp") -> tuple[str, int]:
         """Where the test reaches a published port: address and port of the host. Raises NotFoundError."""
-        published = self.ports.get(f"{port}/{protocol}")
-        if published is None:
-            known = ", ".join(self.ports) or "none"
-            raise NotFoundError(
-                f"container {self.name} does not publish port {port}/{protocol} (published: {known})",
-                hint=f"ask for it with ports=[{port}]",
-            )
-        host, number = published
-        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), number
+        return find_address(self.ports, port, protocol, subject=f"container {self.name}")
 
     def url(self, port: int, path: str = "/", *, scheme: str = "http") -> str:
         """An URL of a published port."""
-        host, number = self.address(port)
-        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{number}/{path.removeprefix('/')}"
+        return build_url(self.address(port), path, scheme=scheme)
 
     def connect(self, port: int, *, timeout: float | None = None) -> socket.socket:
         """A TCP connection to a port inside the container, published or not. Raises OSError as connect(2)."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from pytest_pods.engine.errors import NotFoundError
+from pytest_pods.engine.records import build_url, find_address
 
 if TYPE_CHECKING:
     import socket
@@ -108,20 +108,11 @@ class Pod(Mapping[str, "Container"]):
 
     def address(self, port: int, *, protocol: str = "tcp") -> tuple[str, int]:
         """Where the test reaches a published port: address and port of the host. Raises NotFoundError."""
-        ports = self.ports
-        published = ports.get(f"{port}/{protocol}")
-        if published is None:
-            raise NotFoundError(
-                f"pod {self.name} does not publish port {port}/{protocol} (published: {', '.join(ports) or 'none'})",
-                hint=f"ask for it with ports=[{port}]",
-            )
-        host, number = published
-        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), number
+        return find_address(self.ports, port, protocol, subject=f"pod {self.name}")
 
     def url(self, port: int, path: str = "/", *, scheme: str = "http") -> str:
         """An URL of a published port."""
-        host, number = self.address(port)
-        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{number}/{path.removeprefix('/')}"
+        return build_url(self.address(port), path, scheme=scheme)
 
     def connect(self, port: int, *, timeout: float | None = None) -> socket.socket:
         """A TCP connection to a port inside the pod, published or not. Raises OSError as connect(2)."""

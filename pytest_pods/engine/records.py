@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from pytest_pods.engine.errors import InvalidDocumentError
+from pytest_pods.engine.errors import InvalidDocumentError, NotFoundError
 from pytest_pods.engine.specs.container import ContainerSpec, PullPolicy
 from pytest_pods.engine.specs.limits import Ulimit
 from pytest_pods.engine.specs.mounts import BindMount, ImageMount, MountSpec, TmpfsMount, VolumeMount
@@ -52,6 +52,25 @@ class Membership:
     init: bool = False
     infra: bool = False
     position: int = 0
+
+
+def find_address(
+    ports: Mapping[str, tuple[str, int]], port: int, protocol: str, *, subject: str
+) -> tuple[str, int]:
+    """Where the host reaches a published port; `ports` is `"6379/tcp"` → address and port. Raises NotFoundError."""
+    published = ports.get(f"{port}/{protocol}")
+    if published is None:
+        raise NotFoundError(
+            f"{subject} does not publish port {port}/{protocol} (published: {', '.join(ports) or 'none'})",
+            hint=f"ask for it with ports=[{port}]",
+        )
+    host, number = published
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), number
+
+
+def build_url(address: tuple[str, int], path: str, *, scheme: str) -> str:
+    host, number = address
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{number}/{path.removeprefix('/')}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from pytest_pods.engine.api import Engine
 from pytest_pods.engine.container import Container
-from pytest_pods.engine.network.names import build_question, build_question_6
+from pytest_pods.engine.network.names import build_question
 
 NO_ERROR = 0
 NAME_ERROR = 3
@@ -25,8 +25,7 @@ class NameClient:
     def ask(self, name: str, *, six: bool = False) -> tuple[int, list[str]]:
         """The response code and the addresses. Raises OSError, TimeoutError if the question is lost."""
         self._number = self._number % 0xFFFF + 1
-        build = build_question_6 if six else build_question
-        self._connection.send(build(name, self._number))
+        self._connection.send(build_question(name, self._number, six=six))
         answer = self._connection.recv(4096)
         assert answer[:2] == self._number.to_bytes(2, "big")
         return answer[3] & 0xF, parse_addresses(answer)

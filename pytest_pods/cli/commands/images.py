@@ -28,8 +28,8 @@ def run(parsed: Parsed, context: Context) -> int:
     from datetime import UTC, datetime
 
     from pytest_pods.cli.image_views import build_image_document, build_image_rows
-    from pytest_pods.cli.output import print_lines, print_table
-    from pytest_pods.cli.templates import print_all_formatted
+    from pytest_pods.cli.output import print_lines
+    from pytest_pods.cli.templates import print_listing
 
     engine = context.open_for_images()
     images = [engine.image(parsed.operands[0])] if parsed.operands else engine.images()
@@ -39,11 +39,7 @@ def run(parsed: Parsed, context: Context) -> int:
         return 0
     now = datetime.now(UTC)
     rows = [row for image in images for row in build_image_rows(image, now, truncate=truncate)]
-    format = parsed.find("--format") or "table"
-    if format != "table":
-        print_all_formatted(format, [build_image_document(image) for image in images], rows=rows)
-        return 0
-    columns = ("Repository", "Tag", "ID", "CreatedSince", "Size")
-    headers = ("REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE")
-    print_table(headers, [[row[column] for column in columns] for row in rows])
-    return 0
+    columns = {"Repository": "REPOSITORY", "Tag": "TAG", "ID": "IMAGE ID", "CreatedSince": "CREATED", "Size": "SIZE"}
+    return print_listing(
+        parsed, columns, rows, documents=lambda: [build_image_document(image) for image in images]
+    )

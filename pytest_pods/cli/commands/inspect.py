@@ -29,24 +29,10 @@ COMMAND = Command(
 
 
 def run(parsed: Parsed, context: Context) -> int:
-    from pytest_pods.cli.output import print_json, print_line
-    from pytest_pods.cli.templates import parse_template, render
+    from pytest_pods.cli.templates import print_inspections
 
-    format = parsed.find("--format") or "json"
-    template = None if format == "json" else parse_template(format)
     kind = parsed.find("--type") or "all"
-    documents: list[dict[str, Any]] = []
-
-    def act(name: str) -> None:
-        documents.append(_inspect(name, kind, context))
-
-    code = context.for_each(parsed.operands, act)
-    if template is None:
-        print_json(documents)
-    else:
-        for document in documents:
-            print_line(render(template, document))
-    return code
+    return print_inspections(parsed, context, lambda name: _inspect(name, kind, context))
 
 
 def _inspect(name: str, kind: str, context: Context) -> dict[str, Any]:

@@ -34,8 +34,8 @@ def run(parsed: Parsed, context: Context) -> int:
     from datetime import UTC, datetime
 
     from pytest_pods.cli.listing import build_document, build_row, parse_filters, read_containers
-    from pytest_pods.cli.output import DOUBTFUL, GOOD, print_lines, print_table
-    from pytest_pods.cli.templates import print_all_formatted
+    from pytest_pods.cli.output import DOUBTFUL, GOOD, print_lines
+    from pytest_pods.cli.templates import print_listing
 
     filters = parse_filters(parsed.all("--filter"))
     every = parsed.flag("--all") or parsed.flag("--latest") or filters.needs_all
@@ -49,18 +49,20 @@ def run(parsed: Parsed, context: Context) -> int:
         return 0
     now = datetime.now(UTC)
     rows = [build_row(one, now, truncate=truncate) for one in seen]
-    format = parsed.find("--format") or "table"
-    if format != "table":
-        print_all_formatted(format, [build_document(one, now) for one in seen], rows=rows)
-        return 0
-    columns = ["ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names"]
-    headers = ["CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAMES"]
+    columns = {
+        "ID": "CONTAINER ID",
+        "Image": "IMAGE",
+        "Command": "COMMAND",
+        "RunningFor": "CREATED",
+        "Status": "STATUS",
+        "Ports": "PORTS",
+        "Names": "NAMES",
+    }
     if parsed.flag("--pod"):
-        columns += ["Pod", "PodName"]
-        headers += ["POD ID", "PODNAME"]
+        columns |= {"Pod": "POD ID", "PodName": "PODNAME"}
     if any(one.kept for one in seen):
-        columns.append("Session")
-        headers.append("SESSION")
+        columns["Session"] = "SESSION"
     colours = {row["Status"]: GOOD if one.state.running else DOUBTFUL for row, one in zip(rows, seen, strict=True)}
-    print_table(headers, [[row[column] for column in columns] for row in rows], colours=colours)
-    return 0
+    return print_listing(
+        parsed, columns, rows, documents=lambda: [build_document(one, now) for one in seen], colours=colours
+    )

@@ -23,11 +23,10 @@ COMMAND = Command(
 
 
 def run(parsed: Parsed, context: Context) -> int:
-    from pytest_pods.cli.container_options import parse_seconds
+    from pytest_pods.cli.container_options import find_grace
     from pytest_pods.cli.output import print_line
 
-    given = parsed.find("--time")
-    timeout = None if given is None else parse_seconds("--time", given, default=0.0)
+    timeout = find_grace(parsed)
 
     def act(name: str) -> None:
         context.get_container(name)[1].restart(timeout)

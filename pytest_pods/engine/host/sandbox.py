@@ -318,6 +318,21 @@ class Sandbox:
         """A pidfd of a process of the session's PID namespace; raises SystemCallError (ESRCH)."""
         return self._ask_for_descriptor(Message(Kind.OPEN).u32(Tag.PID, pid), f"pid {pid}")
 
+    def runs(self, pid: int, program: str) -> bool:
+        """Whether a process of the session's PID namespace is there and still is that program: a pid may be another's
+        by now. Raises SandboxLostError."""
+        try:
+            descriptor = self.open(f"/proc/{pid}/comm", os.O_RDONLY)
+        except SystemCallError:
+            return False
+        try:
+            return os.read(descriptor, 64).startswith(program.encode())
+        except OSError:
+            # It ended between the two calls.
+            return False
+        finally:
+            os.close(descriptor)
+
     def socket(self, family: int, kind: int, protocol: int = 0, *, network_namespace: Path | None = None) -> Socket:
         """A socket that lives in the session's, or the given, network namespace."""
         message = Message(Kind.SOCKET).u32(Tag.DOMAIN, family).u32(Tag.TYPE, kind).u32(Tag.PROTOCOL, protocol)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pytest_pods.engine.kube.probes import ProbeWait, parse_probe
@@ -179,7 +180,7 @@ def _read_ports(fields: Fields, facts: PodFacts) -> tuple[tuple[PortSpec, ...], 
         number = 0 if outside is None else outside.number(most=65535)
         asked = PortSpec(inside, number, ip or "127.0.0.1", "udp" if kind == "UDP" else "tcp")
         shown = f"[{asked.host_ip}]" if ":" in asked.host_ip else asked.host_ip
-        value.checked(lambda asked=asked, shown=shown: parse_port(f"{shown}:{asked.host_port}:{asked.container_port}"))  # type: ignore[misc]
+        value.checked(partial(parse_port, f"{shown}:{asked.host_port}:{asked.container_port}"))
         found.append(asked)
     return tuple(found), names
 
@@ -194,9 +195,9 @@ def _read_resources(value: Value | None) -> dict[str, Any]:
     for name, limit in ({} if limits is None else limits.mapping()).items():
         number = parse_quantity(limit)
         if name == "cpu":
-            found["cpus"] = limit.checked(lambda number=number: parse_cpus("cpu", float(number)))  # type: ignore[misc]
+            found["cpus"] = limit.checked(partial(parse_cpus, "cpu", float(number)))
         elif name == "memory":
-            found["memory"] = limit.checked(lambda number=number: parse_memory("memory", int(number)))  # type: ignore[misc]
+            found["memory"] = limit.checked(partial(parse_memory, "memory", int(number)))
         else:
             limit.warn("has no effect: cpu and memory are what can be limited")
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -275,7 +276,7 @@ def _read_hosts(fields: Fields) -> Mapping[str, str]:
         ip, names = entry.get("ip"), entry.get("hostnames")
         entry.finish()
         pairs = dict.fromkeys(names.texts(), ip.text())
-        found |= value.checked(lambda pairs=pairs: parse_added_hosts("hostAliases", pairs))  # type: ignore[misc]
+        found |= value.checked(partial(parse_added_hosts, "hostAliases", pairs))
     return found
 
 

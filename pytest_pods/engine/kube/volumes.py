@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -46,7 +47,7 @@ def read_volumes(values: Sequence[Value], bags: Bags) -> dict[str, VolumeSource]
     for value in values:
         fields = value.fields()
         name_value = fields.get("name")
-        name = name_value.checked(lambda name_value=name_value: parse_name(name_value.text()))  # type: ignore[misc]
+        name = name_value.checked(partial(parse_name, name_value.text()))
         kinds = [kind for kind in _KINDS if fields.find(kind) is not None]
         fields.finish()
         if len(kinds) > 1:

@@ -1,8 +1,8 @@
 """The session's names: one aardvark-dns answers, and a new one takes its place when names have changed.
 
-aardvark-dns loses questions while it reads its files again, and releases before 1.12, which bind their sockets anew,
-at times do not answer any more after that. So none is ever told to: a new one gets the new files, is asked until it
-answers, and then the rules lead to it. One that was replaced goes on for a while: it may still owe an answer.
+aardvark-dns loses questions while it reads its files again, in releases that bind their sockets anew for that. So none
+is ever told to: a new one gets the new files, is asked until it answers, and then the rules lead to it. One that was
+replaced goes on for a while: it may still owe an answer.
 
 What is in the file with the servers is true before it is needed: a process that is killed in between leaves a server
 that nobody asks, which goes with the session.
@@ -64,7 +64,7 @@ class NameServer:
 
         `gateways` are the addresses that are asked; the first of them knows the name `generation`.
         """
-        servers = [server for server in self._read() if self._runs(server.pid)]
+        servers = [server for server in self._read() if self._sandbox.runs(server.pid, "aardvark-dns")]
         if not files:
             self._end(servers)
             return
@@ -101,15 +101,6 @@ class NameServer:
     def _write(self, servers: Sequence[_Server]) -> None:
         write_atomically(self._layout.name_server_file, json.dumps([asdict(one) for one in servers]).encode())
 
-    def _runs(self, pid: int) -> bool:
-        try:
-            descriptor = self._sandbox.open(f"/proc/{pid}/comm", os.O_RDONLY)
-        except SystemCallError:
-            return False
-        with open(descriptor, "rb") as file, suppress(OSError):
-            return file.read().startswith(b"aardvark-dns")
-        return False
-
     def _start(self, files: Mapping[str, str], *, after: int) -> _Server:
         port = self._take_port(after)
         directory = self._directory(port)
@@ -142,18 +133,15 @@ class NameServer:
     def _await(self, server: _Server, gateway: str, generation: str) -> None:
         """Until the server knows the generation: it listens a little after it says that it does."""
         family = socket.AF_INET6 if ":" in gateway else socket.AF_INET
-        build = names.build_question_6 if family == socket.AF_INET6 else names.build_question
+        question = names.build_question(generation, 1, six=family == socket.AF_INET6)
         deadline = Deadline.after(_PATIENCE_S)
-        number = 0
         with self._sandbox.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as asking:
             # It answers by whom it knows, and it knows the gateway.
             asking.bind((gateway, 0))
             asking.settimeout(_ANSWER_S)
             while not deadline.expired:
-                number = number % 0xFFFF + 1
                 with suppress(OSError):
-                    asking.sendto(build(generation, number), (gateway, server.port))
-                    # An answer may be to an earlier question: it was the same one.
+                    asking.sendto(question, (gateway, server.port))
                     if names.is_positive(asking.recv(4096)):
                         return
                 time.sleep(_ASK_AGAIN_S)

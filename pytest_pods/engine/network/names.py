@@ -102,20 +102,11 @@ def build_direction(gateways: Sequence[str], port: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-def build_question(name: str, number: int) -> bytes:
-    """A query for the addresses of a name, A (RFC 1035, 4.1)."""
-    return _build_query(name, number, 1)
-
-
-def build_question_6(name: str, number: int) -> bytes:
-    """A query for AAAA (RFC 3596)."""
-    return _build_query(name, number, 28)
-
-
-def _build_query(name: str, number: int, kind: int) -> bytes:
+def build_question(name: str, number: int, *, six: bool = False) -> bytes:
+    """A query for the A records of a name, or the AAAA ones (RFC 1035, 4.1; RFC 3596)."""
     labels = b"".join(bytes([len(label)]) + label for label in name.encode().split(b"."))
     header = number.to_bytes(2, "big") + b"\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00"
-    return header + labels + b"\0" + kind.to_bytes(2, "big") + b"\0\x01"
+    return header + labels + b"\0" + (28 if six else 1).to_bytes(2, "big") + b"\0\x01"
 
 
 def is_positive(answer: bytes) -> bool:

@@ -127,16 +127,7 @@ class Uplink:
         return None
 
     def _runs(self, pid: int) -> bool:
-        try:
-            descriptor = self._sandbox.open(f"/proc/{pid}/comm", os.O_RDONLY)
-        except SystemCallError:
-            return False
-        with open(descriptor, "rb") as file:
-            try:
-                return file.read().startswith(b"slirp4netns")
-            except OSError:
-                # It ended between the two calls.
-                return False
+        return self._sandbox.runs(pid, "slirp4netns")
 
     def _end(self, pid: int) -> None:
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -45,18 +44,9 @@ def read_state(layout: ContainerLayout, sandbox: Sandbox) -> ContainerState:
 def monitor_is_alive(sandbox: Sandbox, monitor: int) -> bool:
     """Whether the pid still is a conmon."""
     try:
-        descriptor = sandbox.open(f"/proc/{monitor}/comm", os.O_RDONLY)
-    except SystemCallError:
-        return False
+        return sandbox.runs(monitor, "conmon")
     except SandboxLostError:
         return False
-    try:
-        return os.read(descriptor, 64).startswith(b"conmon")
-    except OSError:
-        # The process ended between the two calls.
-        return False
-    finally:
-        os.close(descriptor)
 
 
 def read_exit_code(layout: ContainerLayout) -> int | None:

@@ -66,7 +66,7 @@ class ContainerService:
         self._lock = threading.RLock()
         self._facts: HostFacts | None = None
         self.networks = NetworkService(session)
-        self.wirer = Wirer(session, lambda: self.networks)
+        self.wirer = Wirer(session, self.networks)
         self.planner = Planner(session, self.wirer)
         self.lifecycle = Lifecycle(
             session, runtime=lambda: self.host_facts().runtime, create_again=self._create_again, wirer=self.wirer

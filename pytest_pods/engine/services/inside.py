@@ -10,11 +10,11 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_pods.engine.errors import InvalidInputError, NotFoundError, SystemCallError
-from pytest_pods.engine.host.pipes import read_regular_file
+from pytest_pods.engine.errors import SystemCallError
 from pytest_pods.engine.network.sockets import parse_listening_ports
 from pytest_pods.engine.services import container_state
 from pytest_pods.engine.services.creation import read_in_sandbox
+from pytest_pods.engine.services.file_access import read_file, write_file
 from pytest_pods.engine.services.placement import find_interfaces, find_network_namespace
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from pytest_pods.engine.records import ContainerRecord
     from pytest_pods.engine.services.lifecycle import Lifecycle
     from pytest_pods.engine.services.sessions import Session
-
-_MOST_FILE_BYTES = 1 << 30
 
 
 class Inside:
@@ -83,21 +81,13 @@ class Inside:
 
     def read(self, record: ContainerRecord, path: str) -> bytes:
         """Raises NotFoundError, InvalidInputError for what is no regular file or is too large to be one value."""
-        reading = f"reading {path} of container {record.name}"
-        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
-        try:
-            descriptor = self._session.start().open(path, flags, root=self._root(record))
-        except SystemCallError as error:
-            raise NotFoundError(f"{reading}: {os.strerror(error.errno)}") from error
-        content = read_regular_file(descriptor, _MOST_FILE_BYTES + 1)
-        if content is None:
-            raise InvalidInputError(f"{reading}: it is no regular file")
-        if len(content) > _MOST_FILE_BYTES:
-            raise InvalidInputError(
-                f"{reading}: it has more than {_MOST_FILE_BYTES >> 20} MiB",
-                hint="have a command inside reduce it first",
-            )
-        return content
+        return read_file(
+            self._session.start(),
+            path,
+            root=self._root(record),
+            subject=f"container {record.name}",
+            cure="have a command inside reduce it first",
+        )
 
     def exists(self, record: ContainerRecord, path: str) -> bool:
         """Whether there is anything at the path: a file, a directory, a socket."""
@@ -109,14 +99,8 @@ class Inside:
 
     def write(self, record: ContainerRecord, path: str, content: bytes, *, mode: int) -> None:
         """Raises NotFoundError if the directory does not exist."""
-        # Non-blocking: the container may have put a fifo there, which nobody reads.
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NONBLOCK
-        try:
-            descriptor = self._session.start().open(path, flags, mode=mode, root=self._root(record))
-        except SystemCallError as error:
-            raise NotFoundError(f"writing {path} of container {record.name}: {os.strerror(error.errno)}") from error
-        with open(descriptor, "wb") as file:
-            file.write(content)
+        subject = f"container {record.name}"
+        write_file(self._session.start(), path, content, mode=mode, root=self._root(record), subject=subject)
 
     def open_terminal(self, record: ContainerRecord) -> Terminal:
         """A terminal of the container's own devpts, so that it has a name there."""

@@ -276,8 +276,9 @@ class NetworkService:
     def _change_names(self, changes: Mapping[str, NameEntry | None], *, owner: str) -> None:
         layout = self._session.layout
         with brief(layout.name_server_lock):
-            changed = [self._change_one(network_id, entry, owner=owner) for network_id, entry in changes.items()]
-            if any(changed):
+            changed = {one for one, entry in changes.items() if self._change_one(one, entry, owner=owner)}
+            nameless = {record.id for record in self.definitions.list() if not record.names}
+            if changed - nameless:
                 self._update_server()
 
     def _change_one(self, network_id: str, entry: NameEntry | None, *, owner: str) -> bool:

@@ -10,6 +10,7 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pytest_pods.engine.deadline import Deadline
@@ -260,7 +261,7 @@ class PodService:
         members = [*self.members(record).values()]
         if members:
             run_together(
-                [lambda one=one: act(one) for one in members],  # type: ignore[misc]
+                [partial(act, one) for one in members],
                 most=len(members),
                 give_up=lambda: None,
             )
@@ -284,7 +285,7 @@ class PodService:
         lifecycle = self._containers.lifecycle
         steps: list[Callable[[], None]] = []
         for container in self.members(record).values():
-            steps.append(_build_removal(lambda one=container: lifecycle.remove_all(one.record)))  # type: ignore[misc]
+            steps.append(_build_removal(partial(lifecycle.remove_all, container.record)))
         infra = build_infra_record(record)
         if lifecycle.layout(infra).directory.exists():
             steps.append(lambda: lifecycle.remove_all(infra))

@@ -14,14 +14,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pytest_pods.engine.errors import (
     InUseError,
-    InvalidInputError,
     NameInUseError,
     NotFoundError,
-    SystemCallError,
     VolumeNotFoundError,
 )
-from pytest_pods.engine.host.pipes import read_regular_file
 from pytest_pods.engine.ids import new_container_id
+from pytest_pods.engine.services.file_access import read_file, write_file
 from pytest_pods.engine.services.image_users import read_session_records
 from pytest_pods.engine.specs.mounts import VolumeMount
 from pytest_pods.engine.specs.volumes import VolumeSpec
@@ -38,8 +36,6 @@ if TYPE_CHECKING:
     from pytest_pods.engine.records import ContainerRecord
     from pytest_pods.engine.state.layout import SessionLayout, StoreLayout, VolumeLayout, VolumesLayout
     from pytest_pods.engine.storage.volume_archives import Readable
-
-_MOST_FILE_BYTES = 1 << 30
 
 _Volumes: TypeAlias = list[Volume]
 _Records: TypeAlias = list["ContainerRecord"]
@@ -193,30 +189,13 @@ class VolumeService:
 
     def read(self, name: str, path: str) -> bytes:
         """Raises NotFoundError, InvalidInputError for what is no regular file or is too large to be one value."""
-        reading = f"reading {path} of volume {name}"
-        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
-        descriptor = self._open(name, path, flags, reading)
-        content = read_regular_file(descriptor, _MOST_FILE_BYTES + 1)
-        if content is None:
-            raise InvalidInputError(f"{reading}: it is no regular file")
-        if len(content) > _MOST_FILE_BYTES:
-            raise InvalidInputError(f"{reading}: it has more than {_MOST_FILE_BYTES >> 20} MiB", hint="export it")
-        return content
+        root = self._get_layout(name).data_dir
+        return read_file(self._launcher(), path, root=root, subject=f"volume {name}", cure="export it")
 
     def write(self, name: str, path: str, content: bytes, *, mode: int) -> None:
         """Raises NotFoundError if the directory does not exist."""
-        # Non-blocking: a container may have put a fifo there, which nobody reads.
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NONBLOCK
-        descriptor = self._open(name, path, flags, f"writing {path} of volume {name}", mode=mode)
-        with open(descriptor, "wb") as file:
-            file.write(content)
-
-    def _open(self, name: str, path: str, flags: int, doing: str, *, mode: int = 0) -> int:
-        layout = self._get_layout(name)
-        try:
-            return self._launcher().open(path, flags, mode=mode, root=layout.data_dir)
-        except SystemCallError as error:
-            raise NotFoundError(f"{doing}: {os.strerror(error.errno)}") from error
+        root = self._get_layout(name).data_dir
+        write_file(self._launcher(), path, content, mode=mode, root=root, subject=f"volume {name}")
 
     def export(self, name: str, write: Callable[[bytes], object]) -> None:
         """Gives `write` a tar archive piece by piece. Raises StorageError, UnsafeEntryError."""

@@ -58,7 +58,7 @@ class Wiring:
 class Wirer:
     """Plans and connects network namespaces of one session. Thread-safe."""
 
-    def __init__(self, session: Session, networks: Callable[[], NetworkService]) -> None:
+    def __init__(self, session: Session, networks: NetworkService) -> None:
         self._session = session
         self._networks = networks
         self._numbers = itertools.count(1)
@@ -82,7 +82,7 @@ class Wirer:
             return Wiring(mode, lease, servers=tuple(dns) or (str(NAME_SERVER),), gateway=str(GATEWAY))
         if mode is not NetworkMode.NAMED:
             return Wiring(mode, servers=tuple(dns))
-        networks = self._networks()
+        networks = self._networks
         interfaces = networks.reserve(attachments, owner=owner, known_as=known_as)
         named, leads_out = networks.find_name_servers(interfaces), networks.lead_out(interfaces)
         return Wiring(
@@ -119,7 +119,7 @@ class Wirer:
         if wiring.lease is not None:
             self._session.uplink.plug(wiring.lease, namespace=namespace)
         elif wiring.interfaces:
-            self._networks().plug(wiring.interfaces, owner=owner, namespace=namespace, servers=wiring.upstream)
+            self._networks.plug(wiring.interfaces, owner=owner, namespace=namespace, servers=wiring.upstream)
 
     def connect_in_background(self, wiring: Wiring, *, owner: str, namespace: Path) -> Callable[[], None]:
         """Starts to; the answer waits for it and raises what went wrong."""
@@ -148,7 +148,7 @@ class Wirer:
         if wiring.lease is not None:
             release_lease(self._session.layout, wiring.lease)
         if wiring.interfaces:
-            networks = self._networks()
+            networks = self._networks
             networks.forget_names(wiring.interfaces, owner=owner)
             networks.release(wiring.interfaces, owner=owner)
 

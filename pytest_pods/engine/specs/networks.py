@@ -108,7 +108,7 @@ def build_network_spec(name: object, /, **options: Any) -> NetworkSpec:
     given: dict[str, Any] = {
         "name": values.parse_name("name", name),
         "subnets": _build_subnets(
-            *(_parse_texts(key, options.pop(key, ())) for key in ("subnet", "gateway", "ip_range"))
+            *(parse_texts(key, options.pop(key, ())) for key in ("subnet", "gateway", "ip_range"))
         ),
     }
     for key, value in options.items():
@@ -207,7 +207,8 @@ def parse_address(name: str, text: object) -> IPAddress:
         raise InvalidSpecError(f"{name} {text!r} is not an IP address") from error
 
 
-def _parse_texts(name: str, value: object) -> tuple[str, ...]:
+def parse_texts(name: str, value: object) -> tuple[str, ...]:
+    """A text, or a list of texts."""
     if value is None:
         return ()
     if isinstance(value, str):
@@ -217,14 +218,9 @@ def _parse_texts(name: str, value: object) -> tuple[str, ...]:
     return tuple(values.parse_text(name, item) for item in value)
 
 
-def parse_texts(name: str, value: object) -> tuple[str, ...]:
-    """A text, or a list of texts."""
-    return _parse_texts(name, value)
-
-
 def parse_addresses(name: str, value: object) -> tuple[str, ...]:
     """An address, or a list of addresses, in their usual form."""
-    return tuple(str(parse_address(name, text)) for text in _parse_texts(name, value))
+    return tuple(str(parse_address(name, text)) for text in parse_texts(name, value))
 
 
 def _parse_choice(*choices: str) -> Any:
@@ -283,7 +279,7 @@ def parse_host_name(name: str, value: object) -> str:
 
 
 def parse_aliases(name: str, value: object) -> tuple[str, ...]:
-    return tuple(parse_host_name(name, text) for text in _parse_texts(name, value))
+    return tuple(parse_host_name(name, text) for text in parse_texts(name, value))
 
 
 def parse_mac(name: str, value: object) -> str:
@@ -365,7 +361,7 @@ def parse_added_hosts(name: str, value: object) -> Mapping[str, str]:
         pairs = list(value.items())
     else:
         pairs = []
-        for text in _parse_texts(name, value):
+        for text in parse_texts(name, value):
             host, separator, address = text.partition(":")
             if not separator:
                 raise InvalidSpecError(f"{name} entry {text!r} is not NAME:ADDRESS")

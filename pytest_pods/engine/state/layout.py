@@ -125,8 +125,44 @@ class VolumesLayout:
         return self.directory / ".lock"
 
 
+class _SharedFiles:
+    """What a container has of its own and a pod for its members: namespaces, files of /etc, interfaces."""
+
+    __slots__ = ()
+    directory: Path
+
+    @property
+    def namespaces_dir(self) -> Path:
+        return self.directory / "ns"
+
+    def namespace(self, kind: NamespaceKind) -> Path:
+        return self.namespaces_dir / kind
+
+    @property
+    def files_dir(self) -> Path:
+        """Files of ours that are bound into containers: hosts, hostname, resolv.conf."""
+        return self.directory / "files"
+
+    @property
+    def hosts_file(self) -> Path:
+        return self.files_dir / "hosts"
+
+    @property
+    def hostname_file(self) -> Path:
+        return self.files_dir / "hostname"
+
+    @property
+    def resolv_file(self) -> Path:
+        return self.files_dir / "resolv.conf"
+
+    @property
+    def interfaces_file(self) -> Path:
+        """The named networks that it is on, and as what."""
+        return self.directory / "interfaces.json"
+
+
 @dataclass(frozen=True, slots=True)
-class ContainerLayout:
+class ContainerLayout(_SharedFiles):
     """One container's files: the small ones in its session's directory, the big ones (`scratch`) in the store."""
 
     container_id: str
@@ -205,11 +241,6 @@ class ContainerLayout:
         return self.directory / "fault"
 
     @property
-    def interfaces_file(self) -> Path:
-        """The named networks that it is on, and as what."""
-        return self.directory / "interfaces.json"
-
-    @property
     def interfaces_lock(self) -> Path:
         """Held while it joins or leaves a network."""
         return self.directory / "interfaces.lock"
@@ -233,30 +264,6 @@ class ContainerLayout:
     def client_lock_file(self) -> Path:
         """Held by a command line that has the container in the foreground and will remove it itself."""
         return self.directory / "client"
-
-    @property
-    def namespaces_dir(self) -> Path:
-        return self.directory / "ns"
-
-    def namespace(self, kind: NamespaceKind) -> Path:
-        return self.namespaces_dir / kind
-
-    @property
-    def files_dir(self) -> Path:
-        """Files of ours that are bound into the container: hosts, hostname, resolv.conf."""
-        return self.directory / "files"
-
-    @property
-    def hosts_file(self) -> Path:
-        return self.files_dir / "hosts"
-
-    @property
-    def hostname_file(self) -> Path:
-        return self.files_dir / "hostname"
-
-    @property
-    def resolv_file(self) -> Path:
-        return self.files_dir / "resolv.conf"
 
     @property
     def exec_dir(self) -> Path:
@@ -353,7 +360,7 @@ class NetworkLayout:
 
 
 @dataclass(frozen=True, slots=True)
-class PodLayout:
+class PodLayout(_SharedFiles):
     """One pod's files: what its members share. The members themselves are containers of the session."""
 
     pod_id: str
@@ -369,37 +376,9 @@ class PodLayout:
         return self.scratch_dir / name
 
     @property
-    def namespaces_dir(self) -> Path:
-        return self.directory / "ns"
-
-    def namespace(self, kind: NamespaceKind) -> Path:
-        return self.namespaces_dir / kind
-
-    @property
     def shared_memory_dir(self) -> Path:
         """Where the members' /dev/shm is mounted, inside the sandbox only."""
         return self.directory / "shm"
-
-    @property
-    def files_dir(self) -> Path:
-        return self.directory / "files"
-
-    @property
-    def hosts_file(self) -> Path:
-        return self.files_dir / "hosts"
-
-    @property
-    def hostname_file(self) -> Path:
-        return self.files_dir / "hostname"
-
-    @property
-    def resolv_file(self) -> Path:
-        return self.files_dir / "resolv.conf"
-
-    @property
-    def interfaces_file(self) -> Path:
-        """The named networks that it is on, and as what."""
-        return self.directory / "interfaces.json"
 
 
 @dataclass(frozen=True, slots=True)

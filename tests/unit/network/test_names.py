@@ -9,7 +9,6 @@ from pytest_pods.engine.network.names import (
     build_direction,
     build_entries,
     build_question,
-    build_question_6,
     build_server_file,
     build_table,
     is_positive,
@@ -82,7 +81,7 @@ def test_direction_without_networks_leads_nobody() -> None:
 
 def test_questions_are_a_and_aaaa() -> None:
     assert build_question("db", 7) == b"\x00\x07\x01\x00\x00\x01" + bytes(6) + b"\x02db\x00\x00\x01\x00\x01"
-    assert build_question_6("a.b", 7)[12:] == b"\x01a\x01b\x00\x00\x1c\x00\x01"
+    assert build_question("a.b", 7, six=True)[12:] == b"\x01a\x01b\x00\x00\x1c\x00\x01"
 
 
 @pytest.mark.parametrize(

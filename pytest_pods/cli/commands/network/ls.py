@@ -30,8 +30,8 @@ def run(parsed: Parsed, context: Context) -> int:
     from datetime import UTC, datetime
 
     from pytest_pods.cli.network_views import build_network_row, matches, parse_network_filters, read_networks
-    from pytest_pods.cli.output import print_lines, print_table
-    from pytest_pods.cli.templates import print_all_formatted
+    from pytest_pods.cli.output import print_lines
+    from pytest_pods.cli.templates import print_listing
 
     filters = parse_network_filters(parsed.all("--filter"))
     documents = [document for document in read_networks(context) if matches(document, filters)]
@@ -40,14 +40,7 @@ def run(parsed: Parsed, context: Context) -> int:
         return 0
     now, truncate = datetime.now(UTC), not parsed.flag("--no-trunc")
     rows = [build_network_row(document, now, truncate=truncate) for document in documents]
-    format = parsed.find("--format") or "table"
-    if format != "table":
-        print_all_formatted(format, documents, rows=rows)
-        return 0
-    columns = ["ID", "Name", "Driver", "Subnets"]
-    headers = ["NETWORK ID", "NAME", "DRIVER", "SUBNETS"]
+    columns = {"ID": "NETWORK ID", "Name": "NAME", "Driver": "DRIVER", "Subnets": "SUBNETS"}
     if any(document["session"] for document in documents):
-        columns.append("Session")
-        headers.append("SESSION")
-    print_table(headers, [[row[column] for column in columns] for row in rows])
-    return 0
+        columns["Session"] = "SESSION"
+    return print_listing(parsed, columns, rows, documents=lambda: documents)

@@ -22,20 +22,6 @@ COMMAND = Command(
 
 
 def run(parsed: Parsed, context: Context) -> int:
-    from pytest_pods.cli.output import print_json, print_line
-    from pytest_pods.cli.templates import parse_template, render
+    from pytest_pods.cli.templates import print_inspections
 
-    format = parsed.find("--format") or "json"
-    template = None if format == "json" else parse_template(format)
-    documents = []
-
-    def act(name: str) -> None:
-        documents.append(context.get_pod(name)[1].inspect())
-
-    code = context.for_each(parsed.operands, act)
-    if template is None:
-        print_json(documents)
-        return code
-    for document in documents:
-        print_line(render(template, document))
-    return code
+    return print_inspections(parsed, context, lambda name: context.get_pod(name)[1].inspect())

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from pytest_pods.cli.options import Command, Option, OptionGroup
+from pytest_pods.cli.pod_options import build_action
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pytest_pods.cli.context import Context
     from pytest_pods.cli.options import Parsed
 
-COMMAND = Command(
-    "POD...",
-    OptionGroup(
-        "Options",
-        Option("-a", "--all", help="all of them"),
-    ),
-    least=0,
-    most=None,
-    text="Prints the name of each pod that it was done to.",
-)
+COMMAND = build_action()
 
 
 def run(parsed: Parsed, context: Context) -> int:

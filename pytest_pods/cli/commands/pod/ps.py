@@ -33,9 +33,9 @@ A template may have .ID .Name .Status .Created .NumberOfContainers .ContainerNam
 def run(parsed: Parsed, context: Context) -> int:
     from datetime import UTC, datetime
 
-    from pytest_pods.cli.output import DOUBTFUL, GOOD, print_lines, print_table
+    from pytest_pods.cli.output import DOUBTFUL, GOOD, print_lines
     from pytest_pods.cli.pod_views import build_pod_document, build_pod_row, matches, parse_pod_filters, read_pods
-    from pytest_pods.cli.templates import print_all_formatted
+    from pytest_pods.cli.templates import print_listing
 
     filters = parse_pod_filters(parsed.all("--filter"))
     seen = [one for one in read_pods(context) if matches(one, filters)]
@@ -48,10 +48,6 @@ def run(parsed: Parsed, context: Context) -> int:
         return 0
     now = datetime.now(UTC)
     rows = [build_pod_row(one, now, truncate=truncate) for one in seen]
-    format = parsed.find("--format") or "table"
-    if format != "table":
-        print_all_formatted(format, [build_pod_document(one) for one in seen], rows=rows)
-        return 0
     columns = {
         "ID": "POD ID",
         "Name": "NAME",
@@ -69,5 +65,6 @@ def run(parsed: Parsed, context: Context) -> int:
     if any(one.kept for one in seen):
         columns["Session"] = "SESSION"
     colours = {row["Status"]: GOOD if row["Status"] == "Running" else DOUBTFUL for row in rows}
-    print_table([*columns.values()], [[row[column] for column in columns] for row in rows], colours=colours)
-    return 0
+    return print_listing(
+        parsed, columns, rows, documents=lambda: [build_pod_document(one) for one in seen], colours=colours
+    )

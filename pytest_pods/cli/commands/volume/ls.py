@@ -28,8 +28,8 @@ A template may have .Name .Driver .Mountpoint .Labels .Scope .Links (how many co
 def run(parsed: Parsed, context: Context) -> int:
     from datetime import UTC, datetime
 
-    from pytest_pods.cli.output import print_lines, print_table
-    from pytest_pods.cli.templates import print_all_formatted
+    from pytest_pods.cli.output import print_lines
+    from pytest_pods.cli.templates import print_listing
     from pytest_pods.cli.volume_views import build_row, matches, parse_filters, read_volumes
 
     filters = parse_filters(parsed.all("--filter"))
@@ -38,14 +38,7 @@ def run(parsed: Parsed, context: Context) -> int:
         print_lines(document["Name"] for document in documents)
         return 0
     rows = [build_row(document, datetime.now(UTC)) for document in documents]
-    format = parsed.find("--format") or "table"
-    if format != "table":
-        print_all_formatted(format, documents, rows=rows)
-        return 0
-    columns = ["Driver", "Name", "Links", "CreatedSince"]
-    headers = ["DRIVER", "VOLUME NAME", "CONTAINERS", "CREATED"]
+    columns = {"Driver": "DRIVER", "Name": "VOLUME NAME", "Links": "CONTAINERS", "CreatedSince": "CREATED"}
     if any(document["Session"] for document in documents):
-        columns.append("Session")
-        headers.append("SESSION")
-    print_table(headers, [[row[column] for column in columns] for row in rows])
-    return 0
+        columns["Session"] = "SESSION"
+    return print_listing(parsed, columns, rows, documents=lambda: documents)
