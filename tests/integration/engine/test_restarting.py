@@ -28,6 +28,8 @@ def starts(container: Container) -> int:
 def test_container_that_fails_is_started_again_until_it_holds(engine: Engine) -> None:
     container = engine.run(BUSYBOX, tired(3), network="none", restart="on-failure")
     container.wait_until(lambda: container.running and starts(container) >= 3, timeout=20)
+    # Counted once it has started, which can be seen a moment earlier.
+    container.wait_until(lambda: container.state().restarts >= 2, timeout=20)
     assert container.state().restarts == 2
     document = container.inspect()
     assert (document["RestartCount"], document["HostConfig"]["RestartPolicy"]["Name"]) == (2, "on-failure")
