@@ -27,7 +27,8 @@ class Settings:
     """All settings; the defaults are what holds where nothing is set. Times are seconds.
 
     `root`: the store, None for the user's usual one; `keep`: which containers outlive the run, for `keep_for`;
-    `missing`: what happens to a test that needs something which the machine cannot do.
+    `missing`: what happens to a test that needs something which the machine cannot do; `images`: pairs of an image as
+    tests write it, with or without tag, and the reference that is used for it.
     """
 
     root: Path | None = None
@@ -37,6 +38,7 @@ class Settings:
     keep_for: float = 3600.0
     missing: Missing = "fail"
     insecure_registries: tuple[str, ...] = ()
+    images: tuple[tuple[str, str], ...] = ()
 
     @property
     def pull_policy(self) -> PullPolicy:
@@ -54,9 +56,13 @@ class Source(NamedTuple):
     base: Path | None = None
 
 
+_SINGULAR = {"insecure_registries": "insecure_registry", "images": "image"}
+"""Settings that are lists: each use of the option gives one."""
+
+
 def option_name(setting: str) -> str:
     """`keep_for` → `--pods-keep-for`."""
-    return f"--pods-{'insecure-registry' if setting == 'insecure_registries' else setting.replace('_', '-')}"
+    return f"--pods-{_SINGULAR.get(setting, setting).replace('_', '-')}"
 
 
 def option_destination(setting: str) -> str:
@@ -172,6 +178,19 @@ def _hosts(value: object, place: _Place) -> tuple[str, ...]:
     return tuple(item.strip() for item in items)
 
 
+def _replacements(value: object, place: _Place) -> tuple[tuple[str, str], ...]:
+    items = value.replace(",", " ").split() if isinstance(value, str) else value
+    if not isinstance(items, list | tuple):
+        items = [items]
+    pairs = []
+    for item in items:
+        name, separator, reference = (part.strip() for part in str(item).partition("="))
+        if not separator or not name or not reference:
+            place.refuse(item, "an image and its replacement, such as redis=redis:6 or redis:7=redis:7.2")
+        pairs.append((name, reference))
+    return tuple(pairs)
+
+
 _PARSERS: dict[str, Callable[[Any, _Place], object]] = {
     "root": _path,
     "pull": _choice("missing", "always", "newer", "never"),
@@ -180,6 +199,7 @@ _PARSERS: dict[str, Callable[[Any, _Place], object]] = {
     "keep_for": _lease,
     "missing": _choice("fail", "skip"),
     "insecure_registries": _hosts,
+    "images": _replacements,
 }
 
 
@@ -192,6 +212,7 @@ _DESCRIPTIONS: dict[str, tuple[str, str]] = {
     "root": ("DIR", "the store of images (default: the user's)"),
     "missing": ("fail|skip", "tests that need what this machine cannot do fail (default) or are skipped"),
     "insecure_registries": ("HOST[:PORT]", "a registry to speak to without TLS or without its check; can be repeated"),
+    "images": ("NAME=REF", "use an image in place of another, which may be named without its tag; can be repeated"),
 }
 
 
@@ -202,12 +223,12 @@ def add_options(parser: pytest.Parser) -> None:
         extra: dict[str, Any] = {}
         if name == "keep":
             extra = {"nargs": "?", "const": "always"}
-        elif name == "insecure_registries":
+        elif name in _SINGULAR:
             extra = {"action": "append"}
         group.addoption(
             option_name(name), dest=option_destination(name), default=None, metavar=metavar, help=description, **extra
         )
-        kind: Literal["linelist", "string"] = "linelist" if name == "insecure_registries" else "string"
+        kind: Literal["linelist", "string"] = "linelist" if name in _SINGULAR else "string"
         parser.addini(ini_name(name), f"{option_name(name)}: {description}", type=kind, default=None)
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from pytest_pods.engine.extensions import Extensions
 from pytest_pods.engine.services.containers import ContainerService
 from pytest_pods.engine.services.sessions import (
     Session,
@@ -62,10 +63,12 @@ class Engine:
         pull: PullPolicy = PullPolicy.MISSING,
         timeout: float = DEFAULT_TIMEOUT_S,
         progress: Progress | None = None,
+        extensions: Extensions | None = None,
     ) -> None:
         from pytest_pods.engine.services.counters import Counters
 
         self._session = session
+        self._extensions = extensions or Extensions()
         self._counters = Counters()
         self._insecure = tuple(insecure_registries)
         self._progress = progress
@@ -90,10 +93,17 @@ class Engine:
         pull: PullPolicy = PullPolicy.MISSING,
         timeout: float = DEFAULT_TIMEOUT_S,
         progress: Progress | None = None,
+        extensions: Extensions | None = None,
     ) -> Self:
         """A session of its own, which ends with this process at the latest. `root` is the store's directory."""
-        session = Session(build_store_layout(root))
-        return cls(session, insecure_registries=insecure_registries, pull=pull, timeout=timeout, progress=progress)
+        return cls(
+            Session(build_store_layout(root)),
+            insecure_registries=insecure_registries,
+            pull=pull,
+            timeout=timeout,
+            progress=progress,
+            extensions=extensions,
+        )
 
     @classmethod
     def open_command_line(
@@ -220,6 +230,7 @@ class Engine:
                     counters=self._counters,
                     pull=self._pull_policy,
                     timeout=self._timeout,
+                    extensions=self._extensions,
                 )
             return self._containers
 
@@ -269,7 +280,10 @@ class Engine:
     ) -> Image:
         """Brings an image into the store. Raises ImageNotFoundError, RegistryError, ContentError, StorageError."""
         return self._image_service.pull(
-            reference, policy=policy or PullPolicy.ALWAYS, platform=platform, progress=progress
+            self._extensions.resolve_image(reference),
+            policy=policy or PullPolicy.ALWAYS,
+            platform=platform,
+            progress=progress,
         )
 
     def load(self, path: Path | str) -> list[Image]:
@@ -376,14 +390,15 @@ class Engine:
         """The session's containers, oldest first; with `all=False` those that run."""
         return [container for container in self._service.list() if all or container.running]
 
-    def remove_later(self, thing: Container | Pod) -> None:
-        """Removes a container or a pod in the background; faults are raised by `close`."""
+    def remove_later(self, thing: Container | Pod, *, then: Callable[[], None] | None = None) -> None:
+        """Removes a container or a pod in the background; faults are raised by `close`. `then` is called there once
+        it is gone."""
         from pytest_pods.engine.container import Container
 
         if isinstance(thing, Container):
-            self._service.lifecycle.remove_later(thing.record)
+            self._service.lifecycle.remove_later(thing.record, then=then)
         else:
-            self._pod_service.remove_later(thing.record)
+            self._pod_service.remove_later(thing.record, then=then)
 
     def remove_network_later(self, network: Network) -> None:
         """Removes a network in the background, after the containers that are removed there; its name is free at once,

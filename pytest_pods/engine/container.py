@@ -328,6 +328,10 @@ class Container:
         """Reads its log bit by bit: each `read()` gives the lines completed since the last."""
         return self._service.output.reader(self._record, since=since)
 
+    def find_wait(self, name: str) -> Wait:
+        """The wait that its engine knows by a name. Raises InvalidSpecError."""
+        return self._service.extensions.get_wait(name)
+
     def watch_log(self) -> AbstractContextManager[Watcher]:
         """A descriptor that is readable when there is new output; for waits."""
         return self._service.output.watch(self._record)

@@ -79,12 +79,46 @@ class CallableWait:
         return f"{getattr(self.function, '__qualname__', None) or repr(self.function)}()"
 
 
+@dataclass(frozen=True, slots=True)
+class NamedWait:
+    """A condition that the container's engine knows by a name: `Engine.open(find_wait=…)`, or a hook of pytest.
+
+    It is looked up when it is awaited, since marks are read before all who may know it are there.
+    """
+
+    name: str
+    timeout: float | None = None
+
+    @property
+    def watches_log(self) -> bool:
+        return False
+
+    @property
+    def accepts_exit(self) -> bool:
+        return False
+
+    def interval_s(self, look: int) -> float:
+        return min(0.005 * 1.4 ** min(look, 40), 0.1)
+
+    def check(self, container: Container) -> Readiness:
+        """Raises InvalidSpecError for a name that nobody knows."""
+        return container.find_wait(self.name).check(container)
+
+    def describe(self) -> str:
+        return self.name
+
+
 def parse_wait(value: object) -> Wait:
-    """A condition as it is, a function of the container as a CallableWait; raises InvalidSpecError."""
+    """A condition as it is, a function of the container as a CallableWait, a text as a NamedWait.
+
+    Raises InvalidSpecError.
+    """
     if isinstance(value, Wait):
         return value
     if callable(value):
         return CallableWait(value)
+    if isinstance(value, str) and value:
+        return NamedWait(value)
     from pytest_pods.engine.errors import InvalidSpecError
 
     raise InvalidSpecError(

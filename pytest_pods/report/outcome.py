@@ -22,13 +22,14 @@ class KeptContainer:
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """Counts and lists for the summary. `left` names containers that nobody removed before the session did; `faults`
-    are those of the tear-down, each a text."""
+    are those of the tear-down, each a text; `unused_images` are names of `--pods-image` that no test asked for."""
 
     containers: int = 0
     images_pulled: int = 0
     kept: tuple[KeptContainer, ...] = ()
     left: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
+    unused_images: tuple[str, ...] = ()
 
     def to_text(self) -> str:
         return json.dumps(asdict(self))
@@ -42,6 +43,7 @@ class Outcome:
             kept=tuple(KeptContainer(**kept) for kept in document["kept"]),
             left=tuple(document["left"]),
             faults=tuple(document["faults"]),
+            unused_images=tuple(document["unused_images"]),
         )
 
 
@@ -54,4 +56,9 @@ def merge_outcomes(outcomes: Iterable[Outcome]) -> Outcome:
         kept=tuple(kept for one in all_of_them for kept in one.kept),
         left=tuple(name for one in all_of_them for name in one.left),
         faults=tuple(fault for one in all_of_them for fault in one.faults),
+        unused_images=tuple(
+            name
+            for name in (all_of_them[0].unused_images if all_of_them else ())
+            if all(name in one.unused_images for one in all_of_them)
+        ),
     )

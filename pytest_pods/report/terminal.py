@@ -25,6 +25,8 @@ def write_summary(reporter: pytest.TerminalReporter, outcome: Outcome, settings:
         reporter.section("faults while containers were removed", sep="-", red=True)
         for fault in outcome.faults:
             reporter.write_line(fault)
+    for name in outcome.unused_images:
+        reporter.write_line(f"pods: no test asked for {name}, which --pods-image replaces", yellow=True)
     line = build_summary_line(outcome)
     if line is not None:
         reporter.write_line(line, yellow=bool(outcome.left), red=bool(outcome.faults))

@@ -18,6 +18,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
         "pytest_pods.engine.ids",
         "pytest_pods.engine.deadline",
         "pytest_pods.engine.events",
+        "pytest_pods.engine.extensions",
         "pytest_pods.engine.specs",
         "pytest_pods.engine.records",
         "pytest_pods.engine.network_records",

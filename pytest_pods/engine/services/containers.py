@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_pods.engine.container import Container
 from pytest_pods.engine.errors import ContainerNotFoundError, InvalidDocumentError, PodsError
+from pytest_pods.engine.extensions import Extensions
 from pytest_pods.engine.records import ContainerRecord
 from pytest_pods.engine.services.creation import Creation, HostFacts, read_host_facts
 from pytest_pods.engine.services.inside import Inside
@@ -56,8 +57,10 @@ class ContainerService:
         counters: Counters,
         pull: PullPolicy,
         timeout: float,
+        extensions: Extensions | None = None,
     ) -> None:
         self._session = session
+        self.extensions = extensions or Extensions()
         self._images = images
         self.volumes = volumes
         self._counters = counters
@@ -83,6 +86,7 @@ class ContainerService:
         if spec.pod is not None:
             joined = self._join(spec, spec.pod)
             spec = spec.with_changes(name=joined.membership.member)
+        spec = self.extensions.resolve(spec)
         images = self._images()
         policy = spec.pull or self._pull_policy
         image = images.ensure(spec.image, policy=policy, platform=spec.platform)
@@ -252,9 +256,12 @@ class ContainerService:
     ) -> None:
         """Raises NotReadyError, ExitedEarlyError."""
         from pytest_pods.engine.services.waiting import wait_ready
-        from pytest_pods.engine.waiting import parse_wait
+        from pytest_pods.engine.waiting import NamedWait, parse_wait
 
-        wait_ready(container, parse_wait(wait), timeout=self.default_timeout if timeout is None else timeout)
+        wait = parse_wait(wait)
+        if isinstance(wait, NamedWait):
+            wait = self.extensions.get_wait(wait.name)
+        wait_ready(container, wait, timeout=self.default_timeout if timeout is None else timeout)
 
     def exec(
         self,

@@ -369,9 +369,15 @@ class Lifecycle:
                     details=text,
                 )
 
-    def remove_later(self, record: ContainerRecord) -> None:
-        """Removes in the background; `finish` tells the faults."""
-        self.do_later(lambda: self.remove(record, force=True))
+    def remove_later(self, record: ContainerRecord, *, then: Callable[[], None] | None = None) -> None:
+        """Removes in the background; `finish` tells the faults. `then` is called when it is gone."""
+
+        def remove() -> None:
+            self.remove(record, force=True)
+            if then is not None:
+                then()
+
+        self.do_later(remove)
 
     def do_later(self, action: Callable[[], None], *, at_end: bool = True) -> None:
         """Does something after the removals that were asked for before; `finish` tells its faults. With `at_end` also

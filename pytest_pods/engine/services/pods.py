@@ -276,9 +276,15 @@ class PodService:
         if self._session.connected().lost is None:
             self.remove_all(record)
 
-    def remove_later(self, record: PodRecord) -> None:
-        """Removes in the background; faults are raised when the engine is closed."""
-        self._containers.lifecycle.do_later(lambda: self.remove(record, force=True))
+    def remove_later(self, record: PodRecord, *, then: Callable[[], None] | None = None) -> None:
+        """Removes in the background; faults are raised when the engine is closed. `then` is called when it is gone."""
+
+        def remove() -> None:
+            self.remove(record, force=True)
+            if then is not None:
+                then()
+
+        self._containers.lifecycle.do_later(remove)
 
     def remove_all(self, record: PodRecord) -> None:
         """Takes away whatever there is of a pod, also of a half-made one. Raises CleanupError."""

@@ -188,6 +188,10 @@ def _parse_policy(name: str, value: object) -> PullPolicy:
 
 
 def _parse_wait(name: str, value: object) -> object:
+    if isinstance(value, str) and value:
+        from pytest_pods.engine.waiting import NamedWait
+
+        return NamedWait(value)
     if not callable(value) and not hasattr(value, "check"):
         raise InvalidSpecError(f"{name} has to be a wait such as waits.port(6379), or a callable, not {value!r}")
     return value

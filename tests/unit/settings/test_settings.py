@@ -92,3 +92,18 @@ def test_pull_policy_is_the_engines() -> None:
 
 def test_every_setting_has_parser_and_description() -> None:
     assert set(settings.setting_names()) == set(settings._PARSERS) == set(settings._DESCRIPTIONS)
+
+
+@pytest.mark.parametrize(
+    "value", ["redis=redis:6,app:1=app@sha256:00", "redis=redis:6 app:1=app@sha256:00",
+              ["redis = redis:6", "app:1=app@sha256:00"]]
+)
+def test_images_are_read_from_text_and_list(value: object) -> None:
+    expected = (("redis", "redis:6"), ("app:1", "app@sha256:00"))
+    assert load_settings(ini={"images": value}, environment={}).images == expected
+
+
+@pytest.mark.parametrize("value", ["redis", "=redis", "redis=", 7])
+def test_image_without_name_or_replacement_is_refused(value: object) -> None:
+    with pytest.raises(InvalidSettingError, match=r"--pods-image=.*an image and its replacement"):
+        load_settings(options={"images": value}, environment={})
