@@ -38,13 +38,18 @@ def plug(
             master = outer.find_link(record.bridge)
             if master is None:
                 raise NetworkError(f"network {record.name} has lost its bridge {record.bridge}")
+            name = name_host_link(owner, interface.interface)
             outer.add_link(
-                name_host_link(owner, interface.interface),
+                name,
                 up=True,
                 master=master,
                 **mtu,
                 peer={"ifname": interface.interface, "address": interface.mac, "net_ns_fd": target, **mtu},
             )
+            if record.spec.vlan is not None:
+                port = outer.find_link(name)
+                if port is not None:
+                    outer.set_vlan(port, record.spec.vlan)
     except SystemCallError as error:
         if error.errno == errno.EEXIST:
             raise ConflictError(
@@ -67,12 +72,15 @@ def plug(
 
 def fix_bridge(sandbox: Sandbox, record: NetworkRecord, *, mac: str) -> None:
     """Gives a network's bridge a MAC of its own: else it has that of one of its links, and its neighbours' packets are
-    lost when that link goes."""
+    lost when that link goes. A network's VLAN becomes the bridge's own: netavark leaves the bridge out of it, and then
+    nobody reaches gateway and names."""
     with Netlink(sandbox) as netlink:
         index = netlink.find_link(record.bridge)
         if index is None:
             raise NetworkError(f"network {record.name} has lost its bridge {record.bridge}")
         netlink.set_link(index, address=mac)
+        if record.spec.vlan is not None:
+            netlink.set_vlan(index, record.spec.vlan, of_bridge=True)
 
 
 def unplug(sandbox: Sandbox, interface: InterfaceRecord, *, namespace: Path) -> None:

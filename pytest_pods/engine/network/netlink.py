@@ -32,6 +32,10 @@ _DUMP = 0x300
 _EXTENDED_ACK = 11
 _IFF_UP = 1
 _SOL_NETLINK = 270
+_BRIDGE_SELF = 2
+_VLAN_PVID = 0x2
+_VLAN_UNTAGGED = 0x4
+_DEFAULT_VLAN = 1
 _PATIENCE_S = 30.0
 _MOST_BYTES = 1 << 16
 
@@ -77,6 +81,16 @@ class Netlink:
         message = _build_link(None, {})
         message["index"] = index
         self._change(message, "RTM_DELLINK", 0, f"removing interface {index}")
+
+    def set_vlan(self, index: int, vlan: int, *, of_bridge: bool = False) -> None:
+        """Puts a port of a bridge, or with `of_bridge` the bridge's own end, into a VLAN, and into no other: untagged
+        frames are of that one. The bridge has to filter by VLAN."""
+        doing = f"putting interface {index} into VLAN {vlan}"
+        flags = _VLAN_PVID | _VLAN_UNTAGGED
+        self._change(_build_vlan(index, vlan, flags=flags, of_bridge=of_bridge), "RTM_SETLINK", 0, doing)
+        if vlan != _DEFAULT_VLAN:
+            message = _build_vlan(index, _DEFAULT_VLAN, flags=0, of_bridge=of_bridge)
+            self._change(message, "RTM_DELLINK", 0, f"taking interface {index} out of VLAN {_DEFAULT_VLAN}")
 
     def add_address(self, index: int, address: str) -> None:
         """Adds "10.89.0.2/24"; an IPv6 address is usable at once, without a look for who else might have it."""
@@ -212,6 +226,18 @@ def _build_link(name: str | None, attributes: dict[str, Any]) -> Any:
         kind = [("IFLA_INFO_KIND", "veth"), ("IFLA_INFO_DATA", {"attrs": [("VETH_INFO_PEER", inner)]})]
         found.append(("IFLA_LINKINFO", {"attrs": kind}))
     message["attrs"] = found
+    return message
+
+
+def _build_vlan(index: int, vlan: int, *, flags: int, of_bridge: bool) -> Any:
+    from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
+
+    message = ifinfmsg()
+    message["family"] = socket.AF_BRIDGE
+    message["index"] = index
+    own: list[tuple[str, Any]] = [("IFLA_BRIDGE_FLAGS", _BRIDGE_SELF)] if of_bridge else []
+    entry = ("IFLA_BRIDGE_VLAN_INFO", {"flags": flags, "vid": vlan})
+    message["attrs"] = [("IFLA_AF_SPEC", {"attrs": [*own, entry]})]
     return message
 
 

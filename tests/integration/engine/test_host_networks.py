@@ -91,3 +91,4 @@ def test_vlan_separates_or_is_refused_by_an_old_netavark(engine: Engine) -> None
     engine.create_network("tagged", vlan=7)
     one, two = (engine.run(BUSYBOX, SLEEP, networks=["tagged"]) for _ in range(2))
     assert one.ip in two.exec(["nslookup", f"{one.name}."]).stdout
+    two.succeed(f"ping -c 1 -W 5 {one.ip}")
