@@ -337,6 +337,9 @@ def test_owner_is_changed_for_the_user_and_no_link_is_followed(engine: Engine, t
     (shared / "deep").mkdir(parents=True)
     (shared / "deep" / "file").write_text("y")
     (shared / "link").symlink_to(outside)
+    # Whatever the caller's umask.
+    shared.chmod(0o755)
+    (shared / "deep" / "file").chmod(0o644)
     before = outside.stat().st_uid
     volume = engine.create_volume(content={"a/b": "c"})
     container = idle(
