@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         NameInUseError,
         NetworkError,
         NetworkNotFoundError,
+        NoHealthCheckError,
         NotFoundError,
         NotReadyError,
         OCIRuntimeError,
@@ -54,12 +55,14 @@ if TYPE_CHECKING:
         VolumeNotFoundError,
         WrongStateError,
     )
+    from pytest_pods.engine.health import CheckResult, Health
     from pytest_pods.engine.network_handle import Network
     from pytest_pods.engine.pod import Pod
     from pytest_pods.engine.records import ContainerState
     from pytest_pods.engine.services.execution import ExecResult
     from pytest_pods.engine.services.images import Image
     from pytest_pods.engine.specs.container import ContainerSpec, PullPolicy
+    from pytest_pods.engine.specs.health import HealthCheck
     from pytest_pods.engine.specs.mounts import BindMount, ImageMount, TmpfsMount, VolumeMount
     from pytest_pods.engine.specs.networks import Attachment, NetworkMode, NetworkSpec, SubnetSpec
     from pytest_pods.engine.specs.pods import PodSpec
@@ -77,6 +80,7 @@ __all__ = [
     "Attachment",
     "AuthenticationError",
     "BindMount",
+    "CheckResult",
     "CleanupError",
     "CommandError",
     "CommandNotExecutableError",
@@ -91,6 +95,8 @@ __all__ = [
     "Engine",
     "ExecResult",
     "ExitedEarlyError",
+    "Health",
+    "HealthCheck",
     "HostError",
     "Image",
     "ImageMount",
@@ -109,6 +115,7 @@ __all__ = [
     "NetworkMode",
     "NetworkNotFoundError",
     "NetworkSpec",
+    "NoHealthCheckError",
     "NotFoundError",
     "NotReadyError",
     "OCIRuntimeError",
@@ -148,11 +155,14 @@ __all__ = [
 _HOMES = {
     "Attachment": "engine.specs.networks",
     "BindMount": "engine.specs.mounts",
+    "CheckResult": "engine.health",
     "Container": "engine.container",
     "ContainerSpec": "engine.specs.container",
     "ContainerState": "engine.records",
     "Engine": "engine.api",
     "ExecResult": "engine.services.execution",
+    "Health": "engine.health",
+    "HealthCheck": "engine.specs.health",
     "Image": "engine.services.images",
     "ImageMount": "engine.specs.mounts",
     "MakeNetwork": "fixtures.networks",

@@ -69,6 +69,10 @@ class InvalidSpecError(InvalidInputError):
     """A container specification with a value that is out of its range or contradicts another."""
 
 
+class NoHealthCheckError(InvalidSpecError):
+    """The health of a container is asked for that has no health check."""
+
+
 class KubeDocumentError(InvalidInputError):
     """A Kubernetes document that cannot be read, or asks for what there is not; names file, line and field."""
 

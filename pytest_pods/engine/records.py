@@ -5,10 +5,10 @@ from __future__ import annotations
 import enum
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from pytest_pods.engine.errors import InvalidDocumentError, NotFoundError
+from pytest_pods.engine.errors import InvalidDocumentError, InvalidSpecError, NotFoundError
 from pytest_pods.engine.specs.container import ContainerSpec, PullPolicy
 from pytest_pods.engine.specs.limits import Ulimit
 from pytest_pods.engine.specs.mounts import BindMount, ImageMount, MountSpec, TmpfsMount, VolumeMount
@@ -18,6 +18,11 @@ from pytest_pods.engine.specs.restart import RestartPolicy
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from pytest_pods.engine.health import Health
+    from pytest_pods.engine.specs.health import HealthPlan
+    from pytest_pods.engine.specs.probes import Probe, Target
+    from pytest_pods.engine.waiting import Wait
 
 Status: TypeAlias = Literal["created", "running", "paused", "exited"]
 
@@ -78,7 +83,8 @@ class ContainerRecord:
     """What is known of a container when it is created. `created`: seconds since the epoch; `argv`: what it executes.
 
     `mounts` are those of the spec and the volumes that its image declares, each volume with its name; `mounted_images`
-    the IDs of the images among them, in their order. `layers` are of all images that it needs.
+    the IDs of the images among them, in their order. `layers` are of all images that it needs. `health` is what its
+    health check comes to, with what its image says of one.
     """
 
     id: str
@@ -97,6 +103,7 @@ class ContainerRecord:
     mounts: tuple[MountSpec, ...] = ()
     mounted_images: tuple[str, ...] = ()
     membership: Membership | None = None
+    health: HealthPlan | None = None
 
     @property
     def shared_network(self) -> str | None:
@@ -108,7 +115,8 @@ class ContainerRecord:
         return self.membership is not None and namespace in self.membership.shares
 
     def to_bytes(self) -> bytes:
-        document = asdict(self)
+        # Without its wait, which is somebody's own and need not be one that can be copied.
+        document = asdict(replace(self, spec=self.spec.with_changes(wait=None)))
         document["mounts"] = [_mount_document(mount) for mount in self.mounts]
         document["spec"] = _spec_document(self.spec)
         return json.dumps(document).encode()
@@ -125,8 +133,9 @@ class ContainerRecord:
             document["mounted_images"] = tuple(document.get("mounted_images", ()))
             document["ports"] = tuple(PublishedPort(**port) for port in document["ports"])
             document["membership"] = _parse_membership(document["membership"])
+            document["health"] = _parse_health(document.get("health"), of="plan")
             return cls(**document)
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, InvalidSpecError) as error:
             raise InvalidDocumentError(f"the container record {where} cannot be read: {error}") from error
 
 
@@ -134,7 +143,7 @@ class ContainerRecord:
 class ContainerState:
     """What holds at one moment. `container_pid` counts in the session's PID namespace; `fault` is set if the container
     was ended because of a failure of the engine's own parts; `restarting` if it has ended and is going to be started
-    again by its restart policy."""
+    again; `health` is what its health check has found, None for a container without one."""
 
     status: Status
     exit_code: int | None = None
@@ -146,6 +155,7 @@ class ContainerState:
     fault: str | None = None
     restarts: int = 0
     restarting: bool = False
+    health: Health | None = None
 
     @property
     def running(self) -> bool:
@@ -157,8 +167,8 @@ def _spec_document(spec: ContainerSpec) -> dict[str, Any]:
     for field in fields(ContainerSpec):
         value = getattr(spec, field.name)
         if field.name == "wait":
-            continue
-        if isinstance(value, enum.Enum):
+            value = _wait_document(value)
+        elif isinstance(value, enum.Enum):
             value = value.value
         elif field.name == "mounts":
             value = [_mount_document(mount) for mount in value]
@@ -166,6 +176,8 @@ def _spec_document(spec: ContainerSpec) -> dict[str, Any]:
             value = [asdict(item) for item in value]
         elif field.name == "restart":
             value = None if value is None else asdict(value)
+        elif field.name == "health":
+            value = asdict(value) if value else value
         elif isinstance(value, Mapping):
             value = dict(value)
         document[field.name] = value
@@ -183,7 +195,60 @@ def _parse_spec(document: dict[str, Any]) -> ContainerSpec:
     values["ulimits"] = tuple(Ulimit(**limit) for limit in document["ulimits"])
     values["restart"] = RestartPolicy(**document["restart"]) if document["restart"] else None
     values["mounts"] = tuple(_parse_mount(mount) for mount in document["mounts"])
+    values["wait"] = _parse_wait(document.get("wait"))
+    values["health"] = _parse_health(document.get("health"), of="check")
     return ContainerSpec(**values)
+
+
+def _wait_document(wait: object) -> dict[str, Any] | None:
+    """Only waits for probes can be written down: the others are functions."""
+    if wait is None:
+        return None
+    from pytest_pods.engine.probing import ProbeWait
+
+    if not isinstance(wait, ProbeWait):
+        return None
+    probes = {"startup": wait.startup, "readiness": wait.readiness}
+    return {name: None if probe is None else asdict(probe) for name, probe in probes.items()}
+
+
+def _parse_wait(document: dict[str, Any] | None) -> Wait | None:
+    if document is None:
+        return None
+    from pytest_pods.engine.probing import ProbeWait
+
+    return ProbeWait(_parse_probe(document["startup"]), _parse_probe(document["readiness"]))
+
+
+def _parse_health(document: Any, *, of: Literal["check", "plan"]) -> Any:
+    """None, and False where a container was to have none, stay as they are."""
+    if not document:
+        return document
+    from pytest_pods.engine.specs.health import HealthCheck, HealthPlan
+
+    values = {
+        **document,
+        "target": _parse_target(document["target"]),
+        "startup": _parse_probe(document["startup"]),
+    }
+    return HealthPlan(**values) if of == "plan" else HealthCheck(**values)
+
+
+def _parse_probe(document: dict[str, Any] | None) -> Probe | None:
+    if document is None:
+        return None
+    from pytest_pods.engine.specs.probes import Probe
+
+    return Probe(**{**document, "target": _parse_target(document["target"])})
+
+
+def _parse_target(document: dict[str, Any] | None) -> Target | None:
+    if document is None:
+        return None
+    from pytest_pods.engine.specs.probes import Target
+
+    headers = tuple((name, value) for name, value in document["headers"])
+    return Target(**{**document, "headers": headers, "command": tuple(document["command"])})
 
 
 def _parse_attachment(document: dict[str, Any]) -> Attachment:

@@ -24,6 +24,8 @@ LEVELS: tuple[tuple[str, ...], ...] = (
         "pytest_pods.engine.network_records",
         "pytest_pods.engine.pod_records",
         "pytest_pods.engine.waiting",
+        "pytest_pods.engine.health",
+        "pytest_pods.engine.probing",
         "pytest_pods.engine.oci",
     ),
     ("pytest_pods.engine.kube",),

@@ -1,6 +1,7 @@
 """The image config: how a container of an image is to be run, and its layers' diff IDs.
 
-Docker's config document has the same shape; what only Docker has is read where the engine uses it (health check).
+Docker's config document has the same shape; what only Docker has is read where the engine uses it (`Healthcheck`, and
+`Shell` for it).
 """
 
 from __future__ import annotations
@@ -14,6 +15,22 @@ from pytest_pods.engine.oci.descriptor import Platform
 from pytest_pods.engine.oci.digest import Digest, chain_ids
 
 _MOST_LAYERS = 500
+_MOST_NANOSECONDS = (1 << 63) - 1
+_MOST_RETRIES = (1 << 31) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class ImageHealth:
+    """The image's health check: `test` as it stands there, `command` as it is executed. Times are seconds; None where
+    the image leaves it to the engine."""
+
+    test: tuple[str, ...]
+    command: tuple[str, ...]
+    interval: float | None = None
+    timeout: float | None = None
+    start_period: float | None = None
+    start_interval: float | None = None
+    retries: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +49,7 @@ class ImageConfig:
     volumes: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     created: str | None = None
+    health: ImageHealth | None = None
 
     @classmethod
     def from_bytes(cls, content: bytes, *, where: str) -> ImageConfig:
@@ -66,6 +84,7 @@ class ImageConfig:
             volumes=tuple(sorted(read.mapping(config.get("Volumes") or {}, "config.Volumes"))),
             labels={k: str(v) for k, v in read.mapping(config.get("Labels") or {}, "config.Labels").items()},
             created=read.text(top.get("created") or "", "created") or None,
+            health=_read_health(read, config),
         )
 
     @property
@@ -74,14 +93,46 @@ class ImageConfig:
         return chain_ids(self.diff_ids)
 
 
+def _read_health(read: _Reader, config: Mapping[str, object]) -> ImageHealth | None:
+    place = "config.Healthcheck"
+    check = read.mapping(config.get("Healthcheck") or {}, place)
+    test = tuple(read.texts(check.get("Test"), f"{place}.Test"))
+    kind = test[0] if test else "NONE"
+    if kind in ("NONE", ""):
+        return None
+    if kind == "CMD-SHELL":
+        shell = read.texts(config.get("Shell"), "config.Shell") or ["/bin/sh", "-c"]
+        command = (*shell, *test[1:])
+    else:
+        # Podman's reading of a test that does not say what it is: a command.
+        command = test[1:] if kind == "CMD" else test
+    if not command or not command[0] or (kind == "CMD-SHELL" and len(test) < 2):
+        raise InvalidDocumentError(f"{read.subject}: {place}.Test has no command")
+    times = {
+        name: read.seconds(check.get(key), f"{place}.{key}")
+        for name, key in (
+            ("interval", "Interval"),
+            ("timeout", "Timeout"),
+            ("start_period", "StartPeriod"),
+            ("start_interval", "StartInterval"),
+        )
+    }
+    retries = read.number(check.get("Retries"), f"{place}.Retries", most=_MOST_RETRIES)
+    return ImageHealth(test, command, retries=retries, **times)
+
+
 class _Reader:
     """Takes values out of a document and names the place when they have the wrong shape."""
 
     def __init__(self, where: str) -> None:
         self._where = where
 
+    @property
+    def subject(self) -> str:
+        return f"the image config of {self._where}"
+
     def _wrong(self, place: str, wanted: str) -> InvalidDocumentError:
-        return InvalidDocumentError(f"the image config of {self._where}: {place} is not {wanted}")
+        return InvalidDocumentError(f"{self.subject}: {place} is not {wanted}")
 
     def mapping(self, value: object, place: str) -> Mapping[str, object]:
         if not isinstance(value, Mapping):
@@ -103,6 +154,19 @@ class _Reader:
     def command(self, value: object, place: str) -> list[str]:
         # Docker once stored a shell form as one text.
         return ["/bin/sh", "-c", value] if isinstance(value, str) and value else self.texts(value or None, place)
+
+    def number(self, value: object, place: str, *, most: int) -> int | None:
+        # As everywhere in these documents, zero is what was not said.
+        if value is None or (value == 0 and not isinstance(value, bool)):
+            return None
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= most:
+            raise self._wrong(place, f"a whole number from 0 to {most}")
+        return value
+
+    def seconds(self, value: object, place: str) -> float | None:
+        """Of nanoseconds."""
+        number = self.number(value, place, most=_MOST_NANOSECONDS)
+        return None if number is None else number / 1e9
 
     def pair(self, text: str) -> tuple[str, str]:
         name, _, value = text.partition("=")

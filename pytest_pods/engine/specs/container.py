@@ -8,7 +8,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_pods.engine.errors import InvalidSpecError
 from pytest_pods.engine.specs import values
@@ -44,6 +44,7 @@ from pytest_pods.engine.specs.ports import PortSpec, parse_ports
 from pytest_pods.engine.specs.restart import RestartPolicy, parse_restart
 
 if TYPE_CHECKING:
+    from pytest_pods.engine.specs.health import HealthCheck
     from pytest_pods.engine.waiting import Wait
 
 
@@ -61,7 +62,7 @@ class ContainerSpec:
     """Everything that is asked of one container; None means: as the image says, or as the engine decides.
 
     Times are seconds, sizes bytes. `stop_timeout` is the grace between the stop signal and the kill; `pod` names a pod
-    that is there, which the container joins.
+    that is there, which the container joins. `health` is False for no health check, not even the image's.
     """
 
     image: str
@@ -106,6 +107,12 @@ class ContainerSpec:
     shm_size: int | None = None
     ulimits: tuple[Ulimit, ...] = ()
     restart: RestartPolicy | None = None
+    health: HealthCheck | Literal[False] | None = None
+
+    @property
+    def restartable(self) -> bool:
+        """Whether it may be started again when it has ended: by its restart policy, or because it was not well."""
+        return bool(self.restart or (self.health and self.health.on_failure == "restart"))
 
     @property
     def limits(self) -> Limits:
@@ -128,7 +135,8 @@ def build_container_spec(image: object, command: object = None, /, **options: An
     where a source is a volume, its name, or an absolute path; `tmpfs`: targets, "TARGET:size=64m" texts, or a mapping
     target → size; `mounts`: values such as VolumeMount, or texts as `--mount` takes; `command` and `entrypoint`: a
     list, or a text split as a shell does; `network`: "private", "none", "host" or one network; `networks`: a list of
-    networks, or a mapping network → `aliases`, `ip`, `mac`, `interface`.
+    networks, or a mapping network → `aliases`, `ip`, `mac`, `interface`; `health`: a command, a HealthCheck, a mapping
+    of what that has, or False.
     """
     unknown = sorted(set(options) - CONTAINER_OPTIONS)
     if unknown:
@@ -176,6 +184,8 @@ def _refuse_contradictions(spec: ContainerSpec) -> None:
     )
     if spec.remove and spec.restart:
         raise InvalidSpecError(f"remove and restart={str(spec.restart)!r} contradict each other")
+    if spec.remove and spec.restartable:
+        raise InvalidSpecError("remove and a health check with on_failure='restart' contradict each other")
 
 
 def _parse_policy(name: str, value: object) -> PullPolicy:
@@ -195,6 +205,13 @@ def _parse_wait(name: str, value: object) -> object:
     if not callable(value) and not hasattr(value, "check"):
         raise InvalidSpecError(f"{name} has to be a wait such as waits.port(6379), or a callable, not {value!r}")
     return value
+
+
+def _parse_health(name: str, value: object) -> object:
+    # Few containers have one.
+    from pytest_pods.engine.specs.health import parse_health
+
+    return parse_health(name, value)
 
 
 _REQUIRED = frozenset(
@@ -243,4 +260,5 @@ _PARSERS: dict[str, Any] = {
     "shm_size": parse_bytes,
     "ulimits": parse_ulimits,
     "restart": parse_restart,
+    "health": _parse_health,
 }
