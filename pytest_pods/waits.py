@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pytest_pods.engine.runtime.logs import LogReader
     from pytest_pods.engine.specs.values import Command
 
-__all__ = ["all_of", "any_of", "exec", "exit", "file", "http", "listening", "log", "port"]
+__all__ = ["all_of", "any_of", "exec", "exit", "file", "healthy", "http", "listening", "log", "port"]
 
 Text: TypeAlias = str | re.Pattern[str]
 """A plain text that has to occur, or a regular expression that has to match somewhere."""
@@ -237,6 +237,20 @@ def file(path: str, *, contains: Text | None = None, timeout: float | None = Non
         return Readiness(False, f"it has {len(content)} bytes, without what is looked for")
 
     return Condition(f"file {path}", look, timeout, shortest_s=0.005)
+
+
+def healthy(*, timeout: float | None = None) -> Wait:
+    """Its health check finds the container well: that of `health=`, or the image's.
+
+    Nobody waits an interval for that: it is checked at once, again after 50 ms, then more and more rarely, in the end
+    once a second. What fails of these checks does not count, so that they make no container unhealthy.
+    """
+
+    def look(container: Container) -> Readiness:
+        health = container.hasten_health()
+        return Readiness(health.status == "healthy", health.describe())
+
+    return Condition("its health check", look, timeout, shortest_s=0.005)
 
 
 def all_of(*conditions: Wait | Callable[[Container], object], timeout: float | None = None) -> Wait:

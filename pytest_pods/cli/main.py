@@ -48,6 +48,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "ps": "list containers",
         "logs": "show a container's output",
         "inspect": "show everything about containers, images, volumes or networks",
+        "healthcheck": "healthcheck run: check the health of a container now",
         "port": "show the published ports of a container",
     },
     "Images": {
@@ -75,6 +76,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
 }
 
 VERBS: Mapping[str, Mapping[str, str]] = {
+    "healthcheck": {"run": "check the health of a container now; the exit code tells: 0 or 1"},
     "pod": {
         "create": "make a pod, which containers join with run --pod",
         "start": "start the containers of pods",
@@ -144,7 +146,12 @@ _NOUNS: Mapping[str, Mapping[str, str]] = {
     "container": {
         "ls": "ps",
         "list": "ps",
-        **{name: name for group in ("Run", "Containers") for name in GROUPS[group] if name not in ("ps", "inspect")},
+        **{
+            name: name
+            for group in ("Run", "Containers")
+            for name in GROUPS[group]
+            if name not in ("ps", "inspect") and name not in VERBS
+        },
         "inspect": "inspect --type container",
     },
     "play": {"kube": "kube.play"},
@@ -152,7 +159,10 @@ _NOUNS: Mapping[str, Mapping[str, str]] = {
     "session": {"ls": "sessions ls", "end": "sessions end"},
 }
 
-HIDDEN = {"restart-ended": "start a container again as its restart policy wants it (for its monitor)"}
+HIDDEN = {
+    "restart-ended": "start a container again as its restart policy wants it (for its monitor)",
+    "follow-health": "check a container's health until it ends (for its session)",
+}
 
 _HEAD = """\
 Usage: pytest-pods [--root DIR] [--session ID] COMMAND …
@@ -295,7 +305,7 @@ def _help(words: list[str]) -> int:
         return _print_command_help(_resolve(words)[0])
     lines = [_HEAD]
     for title, commands in GROUPS.items():
-        lines += [f"{title}:", *(f"  {name:<10}{summary}" for name, summary in commands.items()), ""]
+        lines += [f"{title}:", *(f"  {name:<12}{summary}" for name, summary in commands.items()), ""]
     print("\n".join([*lines, _TAIL]), end="")
     return 0
 

@@ -163,6 +163,7 @@ class Engine:
         """
         try:
             if self._containers is not None:
+                self._containers.close_health()
                 self._containers.lifecycle.finish()
         finally:
             for other in self._others.values():
@@ -171,6 +172,8 @@ class Engine:
 
     def end(self) -> None:
         """Ends the session with everything in it, also a kept or command-line one."""
+        if self._containers is not None:
+            self._containers.close_health()
         self._session.end()
 
     @property
@@ -202,6 +205,8 @@ class Engine:
     def keep(self, seconds: float) -> str:
         """Hands the session to a lease: it outlives this process for `seconds`. Returns its ID."""
         self._session.listen(lease_s=seconds)
+        if self._containers is not None:
+            self._containers.hand_over_health()
         return self._session.id
 
     @property
@@ -385,6 +390,15 @@ class Engine:
     def restart_ended(self, container: Container) -> bool:
         """Starts it again if it has ended and its restart policy wants that, after a pause; whether it did."""
         return self._service.lifecycle.restart_ended(container.record)
+
+    def follow_health(self, container: Container) -> None:
+        """Checks its health as it asks for until it ends. Nothing else can be done with this engine meanwhile: the
+        session, which is a kept or a command-line one, is left between checks."""
+        from pytest_pods.engine.services.health_following import follow
+
+        record = container.record
+        ended = self._service.lifecycle.open_exit_descriptor(record)
+        follow(self._session, record, health=self._service.health, ended=ended)
 
     def containers(self, *, all: bool = True) -> list[Container]:
         """The session's containers, oldest first; with `all=False` those that run."""

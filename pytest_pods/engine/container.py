@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import socket
     from contextlib import AbstractContextManager
 
+    from pytest_pods.engine.health import Health
     from pytest_pods.engine.host.inotify import Watcher
     from pytest_pods.engine.host.terminals import Terminal
     from pytest_pods.engine.network_records import InterfaceRecord
@@ -193,6 +194,21 @@ class Container:
         """Waits for its end and returns the exit code. Raises DeadlineExceededError."""
         return self._service.lifecycle.wait(self._record, timeout=timeout)
 
+    @property
+    def health(self) -> Health | None:
+        """What its health check has found since it was started; None if it has none."""
+        return self.state().health
+
+    def check_health(self) -> Health:
+        """Checks its health once, now; that counts as any check. Raises NoHealthCheckError, WrongStateError if it does
+        not run."""
+        return self._service.health.check(self._record)
+
+    def hasten_health(self) -> Health:
+        """Its health; if that is not good, it is checked meanwhile, at once at first and then each second, so that who
+        waits for it need not wait an interval. What fails of that does not count. Raises NoHealthCheckError."""
+        return self._service.health.hasten(self._record)
+
     def wait_ready(self, wait: Wait | Callable[[Container], object], *, timeout: float | None = None) -> None:
         """Waits until a condition holds. Raises NotReadyError, ExitedEarlyError."""
         self._service.wait_ready(self, wait, timeout=timeout)
@@ -209,16 +225,23 @@ class Container:
         check: bool = False,
         privileged: bool = False,
         through_runtime: bool = False,
+        most_output: int | None = None,
     ) -> ExecResult:
         """Executes a command in it; a text is split as a shell does, but no shell is involved.
 
-        With `check`, an exit code other than 0 raises CommandError. `through_runtime` takes runc's own way. Raises
-        WrongStateError if the container does not run, DeadlineExceededError.
+        With `check`, an exit code other than 0 raises CommandError. `through_runtime` takes runc's own way;
+        `most_output` are the bytes of stdout and of stderr that are kept. Raises WrongStateError if the container does
+        not run, DeadlineExceededError after `timeout` seconds: the command, and what it started, is killed then.
         """
         request = ExecRequest(_split(command), user, workdir, env, privileged)
         given = stdin.encode() if isinstance(stdin, str) else stdin
         result = self._service.exec(
-            self._record, request, stdin=given, timeout=timeout, through_runtime=through_runtime
+            self._record,
+            request,
+            stdin=given,
+            timeout=timeout,
+            through_runtime=through_runtime,
+            most_output=most_output,
         )
         return result.check(self.name) if check else result
 

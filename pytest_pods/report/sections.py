@@ -36,6 +36,8 @@ def build_section(container: Container, *, fixture: str, since: LogPosition | No
 def describe_state(container: Container, state: ContainerState) -> list[str]:
     """Lines on what the container does now, and where it was published."""
     lines = [_describe_status(state)]
+    if state.health is not None:
+        lines.append(f"health: {state.health.describe()}")
     if state.fault:
         lines.append(f"fault: {state.fault}")
     if container.ports:

@@ -15,10 +15,12 @@ from pytest_pods.engine.specs.networks import NetworkMode
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pytest_pods.engine.health import Health
     from pytest_pods.engine.oci.runtime_spec import RuntimeConfiguration
     from pytest_pods.engine.pod_records import PodRecord
     from pytest_pods.engine.records import ContainerRecord, ContainerState
     from pytest_pods.engine.specs.container import ContainerSpec
+    from pytest_pods.engine.specs.health import HealthPlan
     from pytest_pods.engine.state.layout import ContainerLayout
 
 _NEVER = "0001-01-01T00:00:00Z"
@@ -114,7 +116,43 @@ def _build_state(state: ContainerState) -> dict[str, Any]:
         "Error": state.fault or "",
         "StartedAt": _moment(state.started_at),
         "FinishedAt": _moment(state.finished_at),
+        # As Docker's: there is none of a container without a health check.
+        **({} if state.health is None else {"Health": _build_health(state.health)}),
     }
+
+
+def _build_health(health: Health) -> dict[str, Any]:
+    return {
+        "Status": health.status,
+        "FailingStreak": health.failing_streak,
+        "Log": [
+            {
+                "Start": _moment(check.start),
+                "End": _moment(check.end),
+                "ExitCode": check.exit_code,
+                "Output": check.output,
+            }
+            for check in health.log
+        ],
+    }
+
+
+def _build_health_check(plan: HealthPlan) -> dict[str, Any]:
+    """In Docker's words, times in nanoseconds; what is not a command is named in the manner of one."""
+    target = plan.target
+    if target.kind != "exec":
+        test = [target.kind.upper(), target.describe()]
+    elif target.command[:2] == ("/bin/sh", "-c") and len(target.command) == 3:
+        test = ["CMD-SHELL", target.command[2]]
+    else:
+        test = ["CMD", *target.command]
+    times = {
+        "Interval": plan.interval,
+        "Timeout": plan.timeout,
+        "StartPeriod": plan.start_period,
+        "StartInterval": plan.start_interval,
+    }
+    return {"Test": test, **{key: round(value * 1e9) for key, value in times.items()}, "Retries": plan.retries}
 
 
 def _build_mount(mount: MountSpec, source: str) -> dict[str, Any]:
@@ -150,7 +188,14 @@ def _build_config(record: ContainerRecord, configuration: RuntimeConfiguration |
         "StopSignal": record.stop_signal,
         "StopTimeout": spec.stop_timeout,
         "ExposedPorts": {port.key: {} for port in record.ports},
+        **_build_health_options(record.health),
     }
+
+
+def _build_health_options(plan: HealthPlan | None) -> dict[str, Any]:
+    if plan is None:
+        return {}
+    return {"Healthcheck": _build_health_check(plan), "HealthcheckOnFailureAction": plan.on_failure}
 
 
 def _build_host_config(record: ContainerRecord) -> dict[str, Any]:

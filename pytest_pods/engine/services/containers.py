@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from pytest_pods.engine.services.counters import Counters
     from pytest_pods.engine.services.exec_starting import ExecService
     from pytest_pods.engine.services.execution import ExecRequest, ExecResult
+    from pytest_pods.engine.services.health import HealthService
     from pytest_pods.engine.services.images import ImageService
     from pytest_pods.engine.services.sessions import Session
     from pytest_pods.engine.services.volumes import VolumeService
@@ -72,11 +73,16 @@ class ContainerService:
         self.wirer = Wirer(session, self.networks)
         self.planner = Planner(session, self.wirer)
         self.lifecycle = Lifecycle(
-            session, runtime=lambda: self.host_facts().runtime, create_again=self._create_again, wirer=self.wirer
+            session,
+            runtime=lambda: self.host_facts().runtime,
+            create_again=self._create_again,
+            wirer=self.wirer,
+            started=self._watch_health,
         )
         self.inside = Inside(session, self.lifecycle)
         self.output = Output(self.lifecycle)
         self._execs: ExecService | None = None
+        self._health: HealthService | None = None
 
     def create(self, spec: ContainerSpec, *, joined: Joined | None = None) -> Container:
         """A container that waits to be started, in the pod that its spec names or as the member of `joined`.
@@ -271,12 +277,20 @@ class ContainerService:
         stdin: bytes | None,
         timeout: float | None,
         through_runtime: bool,
+        most_output: int | None,
     ) -> ExecResult:
         """Runs a command to its end and collects its output."""
         from pytest_pods.engine.services.execution import run_captured
 
         starter = self._exec_service.find_starter(record, request, through_runtime=through_runtime)
-        return run_captured(starter, request.argv, stdin=stdin, timeout=timeout)
+        return run_captured(
+            starter, request.argv, stdin=stdin, timeout=timeout, kill=self._kill_execution, most=most_output
+        )
+
+    def _kill_execution(self, process: SandboxProcess) -> None:
+        from pytest_pods.engine.services.exec_killing import kill_execution
+
+        kill_execution(self._session.start(), process)
 
     def exec_attached(
         self, record: ContainerRecord, request: ExecRequest, *, stdin: int | None, stdout: int, stderr: int
@@ -291,6 +305,33 @@ class ContainerService:
         """Starts a command and does not wait for it."""
         starter = self._exec_service.find_starter(record, request, through_runtime=False)
         starter({}).close_pidfd()
+
+    @property
+    def health(self) -> HealthService:
+        """The health checks of the session's containers."""
+        with self._lock:
+            if self._health is None:
+                from pytest_pods.engine.services.health import HealthService
+
+                self._health = HealthService(
+                    self._session, self.lifecycle, open_container=lambda record: Container(record, self)
+                )
+            return self._health
+
+    def _watch_health(self, record: ContainerRecord) -> None:
+        # Whoever has no health check pays nothing for it.
+        if record.health is not None:
+            self.health.watch(record)
+
+    def hand_over_health(self) -> None:
+        """The session has a life of its own from here on, and so have the checks."""
+        if self._health is not None:
+            self._health.hand_over()
+
+    def close_health(self) -> None:
+        """From here on nothing is checked, and nothing written."""
+        if self._health is not None:
+            self._health.close()
 
     @property
     def _exec_service(self) -> ExecService:

@@ -152,6 +152,8 @@ class Creation:
         layout.upper_dir.mkdir(mode=0o755)
         layout.work_dir.mkdir(mode=0o711)
         layout.record_file.write_bytes(self._record.to_bytes())
+        if self._record.health is not None:
+            layout.health_lock.touch()
         write_interfaces(layout.interfaces_file, self._wiring.interfaces)
         texts = build_etc_texts(self._build_etc_request())
         layout.hosts_file.write_text(texts.hosts)

@@ -62,10 +62,18 @@ Starter = Callable[[Mapping[int, int]], SandboxProcess]
 """Starts the command with the given descriptors as 0, 1 and 2; the process has a pidfd."""
 
 
-def run_captured(start: Starter, argv: Sequence[str], *, stdin: bytes | None, timeout: float | None) -> ExecResult:
-    """Runs a command to its end, feeding `stdin`.
+def run_captured(
+    start: Starter,
+    argv: Sequence[str],
+    *,
+    stdin: bytes | None,
+    timeout: float | None,
+    kill: Callable[[SandboxProcess], None],
+    most: int | None = None,
+) -> ExecResult:
+    """Runs a command to its end, feeding `stdin`; of each output the first `most` bytes are kept.
 
-    After `timeout` the command is killed and DeadlineExceededError raised.
+    After `timeout` the command is killed, by `kill`, and DeadlineExceededError raised.
     """
     began = time.monotonic()
     deadline = Deadline.after(timeout)
@@ -77,9 +85,12 @@ def run_captured(start: Starter, argv: Sequence[str], *, stdin: bytes | None, ti
         for pipe in (out, err):
             pipe.close_writing()
             os.set_blocking(pipe.reading, False)
-        output = _collect(process, {out.reading: bytearray(), err.reading: bytearray()}, deadline, argv)
+        collection = _Collection(process, (out.reading, err.reading), most=most)
+        if not collection.fill(deadline):
+            kill(process)
+            raise DeadlineExceededError(f"{' '.join(argv)!r} still ran after {deadline.elapsed:.1f} s and was killed")
         status = process.wait(deadline.remaining)
-        stdout, stderr = output[out.reading], output[err.reading]
+        stdout, stderr = (collection.output[pipe.reading] for pipe in (out, err))
     return ExecResult(
         tuple(argv),
         128 - status if status < 0 else status,
@@ -99,42 +110,52 @@ def run_attached(start: Starter, *, stdin: int | None, stdout: int, stderr: int)
     return 128 - status if status < 0 else status
 
 
-def _collect(
-    process: SandboxProcess, output: dict[int, bytearray], deadline: Deadline, argv: Sequence[str]
-) -> dict[int, bytearray]:
-    poll = select.poll()
-    for descriptor in output:
-        poll.register(descriptor, select.POLLIN)
-    assert process.pidfd is not None
-    poll.register(process.pidfd, select.POLLIN)
-    open_ends = set(output)
-    while True:
-        left = deadline.remaining
-        events = dict(poll.poll(None if left is None else left * 1000))
-        for descriptor in open_ends & set(events):
-            if not _read_available(descriptor, output[descriptor]):
-                poll.unregister(descriptor)
-                open_ends.discard(descriptor)
-        if process.pidfd in events:
-            # A child that it left in the background may hold the pipes open: what is there now is all that counts.
-            for descriptor in open_ends:
-                _read_available(descriptor, output[descriptor])
-            return output
-        if deadline.expired:
-            process.kill()
-            raise DeadlineExceededError(f"{' '.join(argv)!r} still ran after {deadline.elapsed:.1f} s and was killed")
+class _Collection:
+    """What a process writes into pipes, read as it comes."""
 
+    def __init__(self, process: SandboxProcess, descriptors: Sequence[int], *, most: int | None) -> None:
+        self.output = {descriptor: bytearray() for descriptor in descriptors}
+        self._process = process
+        self._most = most
 
-def _read_available(descriptor: int, into: bytearray) -> bool:
-    """Reads what is there; False at the end of the file."""
-    read = 0
-    while read < _DRAIN_LIMIT:
-        try:
-            chunk = os.read(descriptor, _CHUNK)
-        except BlockingIOError:
-            return True
-        if not chunk:
-            return False
-        into += chunk
-        read += len(chunk)
-    return True
+    def fill(self, deadline: Deadline) -> bool:
+        """Until the process ends; False if it still runs at the deadline."""
+        poll = select.poll()
+        for descriptor in self.output:
+            poll.register(descriptor, select.POLLIN)
+        pidfd = self._process.pidfd
+        assert pidfd is not None
+        poll.register(pidfd, select.POLLIN)
+        open_ends = set(self.output)
+        while True:
+            left = deadline.remaining
+            events = dict(poll.poll(None if left is None else left * 1000))
+            for descriptor in open_ends & set(events):
+                if not self._read_available(descriptor):
+                    poll.unregister(descriptor)
+                    open_ends.discard(descriptor)
+            if pidfd in events:
+                # A child that it left in the background may hold the pipes open: what is there now is all that counts.
+                for descriptor in open_ends:
+                    self._read_available(descriptor)
+                return True
+            if deadline.expired:
+                return False
+
+    def _read_available(self, descriptor: int) -> bool:
+        """Reads what is there; False at the end of the file."""
+        read = 0
+        while read < _DRAIN_LIMIT:
+            try:
+                chunk = os.read(descriptor, _CHUNK)
+            except BlockingIOError:
+                return True
+            if not chunk:
+                return False
+            self._keep(self.output[descriptor], chunk)
+            read += len(chunk)
+        return True
+
+    def _keep(self, kept: bytearray, chunk: bytes) -> None:
+        # What is beyond is read all the same: its writer must not wait for us.
+        kept += chunk if self._most is None else chunk[: max(0, self._most - len(kept))]

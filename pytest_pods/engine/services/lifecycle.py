@@ -34,6 +34,7 @@ from pytest_pods.engine.services.sessions import collect_faults, remove_trees
 from pytest_pods.engine.services.wiring import read_interfaces, rebuild_wiring
 from pytest_pods.engine.specs.networks import NetworkMode
 from pytest_pods.engine.specs.values import parse_signal
+from pytest_pods.engine.state.atomic import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from pytest_pods.engine.records import ContainerRecord, ContainerState
     from pytest_pods.engine.services.sessions import Session
     from pytest_pods.engine.services.wiring import Wirer
+    from pytest_pods.engine.specs.health import HealthPlan
     from pytest_pods.engine.state.layout import ContainerLayout
 
 _KILL_PATIENCE_S = 30.0
@@ -74,12 +76,15 @@ class Lifecycle:
         runtime: Callable[[], Path],
         create_again: Callable[[ContainerRecord], SandboxProcess],
         wirer: Wirer,
+        started: Callable[[ContainerRecord], None],
     ) -> None:
-        """`runtime` finds runc; `create_again` makes a monitor for a container that has ended."""
+        """`runtime` finds runc; `create_again` makes a monitor for a container that has ended; `started` is called
+        after each start."""
         self._session = session
         self._find_runtime = runtime
         self._create_again = create_again
         self._wirer = wirer
+        self._started = started
         self._lock = threading.Lock()
         self._monitors: dict[str, SandboxProcess] = {}
         self._remover: Remover | None = None
@@ -104,7 +109,11 @@ class Lifecycle:
         if sandbox.lost is None and not layout.directory.exists():
             raise ContainerNotFoundError(f"container {record.name} ({record.id[:12]}) was removed")
         state = container_state.read_state(layout, sandbox)
-        if not record.spec.restart:
+        if record.health is not None:
+            from pytest_pods.engine.services.health_files import read_health
+
+            state = replace(state, health=read_health(layout))
+        if not record.spec.restartable:
             return state
         again = (
             state.exit_code is not None
@@ -117,7 +126,7 @@ class Lifecycle:
 
     def start(self, record: ContainerRecord) -> None:
         """Starts a created container, or one that has ended, on the files that it left."""
-        if record.spec.restart:
+        if record.spec.restartable:
             with restarting.deciding(self.layout(record)):
                 restarting.allow(record, self.layout(record))
                 self._start(record)
@@ -126,7 +135,7 @@ class Lifecycle:
             self._start(record)
 
     def restart_ended(self, record: ContainerRecord) -> bool:
-        """Starts a container again if it has ended and its restart policy wants it, after a pause; whether it did."""
+        """Starts a container again if it has ended and is to be, after a pause; whether it did."""
         layout = self.layout(record)
         state = self.state(record)
         if not state.restarting:
@@ -157,6 +166,7 @@ class Lifecycle:
         except BaseException:
             marker.unlink(missing_ok=True)
             raise
+        self._started(record)
 
     def _open_gate(self, record: ContainerRecord, pid: int) -> None:
         runtime = self._runtime()
@@ -181,7 +191,10 @@ class Lifecycle:
         self._forget_in_runtime(record)
         # First: who looks meanwhile would take a monitor without an exit file for one that was killed.
         layout.monitor_pid_file.unlink(missing_ok=True)
-        for path in (layout.exit_file, layout.started_file, layout.paused_file, layout.fault_file, layout.oom_file):
+        for path in (
+            *(layout.exit_file, layout.started_file, layout.paused_file, layout.fault_file, layout.oom_file),
+            *(layout.health_file, layout.restart_asked_file),
+        ):
             path.unlink(missing_ok=True)
 
     # ending
@@ -200,7 +213,7 @@ class Lifecycle:
         """The exit code; the monitor's end is what is awaited, since by then the exit file is there."""
         deadline = Deadline.after(timeout)
         state = self.state(record)
-        if state.status == "created" and record.spec.restart:
+        if state.status == "created" and record.spec.restartable:
             # It may be on its way to be started again.
             with restarting.deciding(self.layout(record)):
                 state = self.state(record)
@@ -224,10 +237,33 @@ class Lifecycle:
 
     def stop(self, record: ContainerRecord, *, timeout: float | None) -> None:
         restarting.forbid(record, self.layout(record))
+        self._stop(record, grace=record.spec.stop_timeout if timeout is None else timeout)
+
+    def mark_unhealthy(self, record: ContainerRecord, plan: HealthPlan, *, why: str) -> None:
+        """Says why it is about to end, and what is to follow, so that whoever notices its end knows."""
+        layout = self.layout(record)
+        done = {"kill": "killed", "stop": "stopped", "restart": "restarted"}[plan.on_failure]
+        write_atomically(layout.fault_file, f"{why}; it was {done}\n".encode("utf-8", "replace"))
+        if plan.on_failure == "restart":
+            # Whoever restarts what ends by itself does it then, be it this process or another.
+            layout.restart_asked_file.touch()
+
+    def unmark_unhealthy(self, record: ContainerRecord) -> None:
+        """Takes back what `mark_unhealthy` wrote."""
+        layout = self.layout(record)
+        layout.restart_asked_file.unlink(missing_ok=True)
+        layout.fault_file.unlink(missing_ok=True)
+
+    def end_unhealthy(self, record: ContainerRecord, plan: HealthPlan) -> None:
+        """Ends what was marked, as its plan says."""
+        if plan.on_failure == "stop":
+            restarting.forbid(record, self.layout(record))
+        self._stop(record, grace=(plan.grace or 0.0) if plan.on_failure == "kill" else record.spec.stop_timeout)
+
+    def _stop(self, record: ContainerRecord, *, grace: float) -> None:
         state = self.state(record)
         if not state.running:
             return
-        grace = record.spec.stop_timeout if timeout is None else timeout
         if grace > 0 and state.container_pid is not None:
             if state.status == "paused":
                 self.unpause(record)
@@ -306,6 +342,10 @@ class Lifecycle:
         """Takes away whatever there is of a container, also of a half-made one. Raises CleanupError."""
         layout, sandbox = self.layout(record), self._session.start()
         restarting.forbid(record, layout)
+        if record.health is not None:
+            from pytest_pods.engine.services.health_files import forbid_writing
+
+            forbid_writing(layout)
         monitor = self._monitors.pop(record.id, None)
         steps: list[Callable[[], None]] = [
             lambda: self._end_processes(record, monitor),

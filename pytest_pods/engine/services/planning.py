@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pytest_pods.engine.services.sessions import Session
     from pytest_pods.engine.services.wiring import Wirer
     from pytest_pods.engine.specs.container import ContainerSpec
+    from pytest_pods.engine.specs.health import HealthPlan
     from pytest_pods.engine.state.layout import SessionLayout
 
 
@@ -121,7 +122,8 @@ def join_pod(record: ContainerRecord, joined: Joined) -> ContainerRecord:
 
 
 def build_record(spec: ContainerSpec, image: Image, *, session_id: str) -> ContainerRecord:
-    """The record before ports and addresses are known. Raises InvalidSpecError if nobody names a command."""
+    """The record before ports and addresses are known. Raises InvalidSpecError if nobody names a command, be it its
+    own or that of its health check."""
     container_id = new_container_id()
     own_name = container_id[:12] if spec.network is not NetworkMode.HOST else os.uname().nodename
     return ContainerRecord(
@@ -138,7 +140,16 @@ def build_record(spec: ContainerSpec, image: Image, *, session_id: str) -> Conta
         ports=(),
         created=time.time(),
         layers=tuple(str(layer) for layer in image.config.chain_ids),
+        health=_settle_health(spec, image.config),
     )
+
+
+def _settle_health(spec: ContainerSpec, image: ImageConfig) -> HealthPlan | None:
+    if spec.health is False or (spec.health is None and image.health is None):
+        return None
+    from pytest_pods.engine.specs.health import settle_health
+
+    return settle_health(spec.health, image.health, subject=f"container {spec.name or spec.image}")
 
 
 def build_ports(spec: ContainerSpec, image: ImageConfig) -> tuple[PortSpec, ...]:

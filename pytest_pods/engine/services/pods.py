@@ -336,7 +336,7 @@ class PodService:
 
 def _goes_on(container: Container) -> bool:
     state = container.state()
-    return state.running or state.restarting or (state.status == "created" and bool(container.spec.restart))
+    return state.running or state.restarting or (state.status == "created" and container.spec.restartable)
 
 
 def build_pod_spec_of(record: PodRecord, members: tuple[MemberSpec, ...]) -> PodSpec:

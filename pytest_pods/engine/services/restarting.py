@@ -1,5 +1,7 @@
 """Restart policies: whether, when and by whom a container that has ended is started again.
 
+One that is ended because it was not well has failed, whatever its exit code; its health check may ask for a restart.
+
 In a session that this process owns a thread waits for its end. In one that outlives its processes its monitor starts
 `pytest-pods restart-ended` when it ends. Whoever stops a container on purpose says so first, and then waits for a
 restart that is under way: so no stop is undone.
@@ -46,11 +48,15 @@ def read_restarts(layout: ContainerLayout) -> tuple[int, int]:
 
 
 def wants_restart(record: ContainerRecord, layout: ContainerLayout, exit_code: int) -> bool:
-    """Whether its policy has it started again, now that it has ended."""
-    policy = record.spec.restart
-    if policy is None or layout.stopped_file.exists():
+    """Whether it is to be started again, now that it has ended."""
+    if layout.stopped_file.exists():
         return False
-    return policy.wants(exit_code=exit_code, restarts=read_restarts(layout)[0])
+    if layout.restart_asked_file.exists():
+        return True
+    policy = record.spec.restart
+    # Its end is the engine's doing where there is a fault.
+    failed = exit_code != 0 or layout.fault_file.exists()
+    return policy is not None and policy.wants(exit_code=int(failed), restarts=read_restarts(layout)[0])
 
 
 @contextmanager
@@ -61,8 +67,8 @@ def deciding(layout: ContainerLayout) -> Iterator[None]:
 
 
 def forbid(record: ContainerRecord, layout: ContainerLayout) -> None:
-    """From here on its policy lets it be, and a restart that was under way is over."""
-    if record.spec.restart:
+    """From here on nothing restarts it, and a restart that was under way is over."""
+    if record.spec.restartable:
         with suppress(FileNotFoundError):
             layout.stopped_file.touch()
             with deciding(layout):
@@ -71,9 +77,10 @@ def forbid(record: ContainerRecord, layout: ContainerLayout) -> None:
 
 def allow(record: ContainerRecord, layout: ContainerLayout) -> None:
     """Somebody starts it on purpose: its policy holds, from zero."""
-    if record.spec.restart:
+    if record.spec.restartable:
         layout.restarts_file.unlink(missing_ok=True)
         layout.stopped_file.unlink(missing_ok=True)
+        layout.restart_asked_file.unlink(missing_ok=True)
 
 
 def note_restart(layout: ContainerLayout, state: ContainerState) -> None:
@@ -95,7 +102,7 @@ def _was_steady(state: ContainerState) -> bool:
 
 
 class Supervisor:
-    """Waits for the ends of containers that have a restart policy, in a session of this process."""
+    """Waits for the ends of containers that may be started again, in a session of this process."""
 
     def __init__(
         self,
@@ -114,8 +121,8 @@ class Supervisor:
         self._watched: set[str] = set()
 
     def watch(self, record: ContainerRecord) -> None:
-        """From now on; nothing happens for a container without a policy, or in a session with a life of its own."""
-        if not record.spec.restart or self._session.kind is not SessionKind.OWNED:
+        """From now on; nothing happens for one that is never restarted, or in a session with a life of its own."""
+        if not record.spec.restartable or self._session.kind is not SessionKind.OWNED:
             return
         with self._lock:
             if record.id in self._watched:
@@ -149,9 +156,9 @@ class Supervisor:
 
 
 def build_exit_command(session: Session, record: ContainerRecord) -> tuple[str, ...]:
-    """What the monitor executes when a container with a restart policy has ended: nothing while the session is its
+    """What the monitor executes when a container that may be started again has ended: nothing while the session is its
     owner's alone, since only one with a life of its own listens. It does not hold the monitor up."""
-    if not record.spec.restart:
+    if not record.spec.restartable:
         return ()
     script = 'test -S "$1" && shift && "$@" >/dev/null 2>&1 &'
     store, layout = session.store, session.layout

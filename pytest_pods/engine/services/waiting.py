@@ -35,7 +35,7 @@ def wait_ready(container: Container, wait: Wait, *, timeout: float) -> None:
             # Whether it has ended is asked before the look: the look then sees the last of its output.
             state = container.state()
             # While it is started again it is, for a moment, only created.
-            ended = state.status == "exited" or (state.status == "created" and not container.spec.restart)
+            ended = state.status == "exited" or (state.status == "created" and not container.spec.restartable)
             watch.follow(running=state.running)
             seen = wait.check(container)
             if seen.ready:

@@ -261,6 +261,21 @@ class ContainerLayout(_SharedFiles):
         return self.directory / "restart.lock"
 
     @property
+    def restart_asked_file(self) -> Path:
+        """There when it was ended to be started again, because it was not well."""
+        return self.directory / "restart-asked"
+
+    @property
+    def health_file(self) -> Path:
+        """What its health checks have found since a start."""
+        return self.directory / "health.json"
+
+    @property
+    def health_lock(self) -> Path:
+        """Held to write that down; who removes the container removes it first."""
+        return self.directory / "health.lock"
+
+    @property
     def client_lock_file(self) -> Path:
         """Held by a command line that has the container in the foreground and will remove it itself."""
         return self.directory / "client"

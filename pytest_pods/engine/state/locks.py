@@ -18,6 +18,7 @@ The order in which locks are taken, so that nobody waits in a circle; whoever ho
     14. way out         the session's slirp4netns
     15. name server     the names of a session
     16. restart         of one container: alone, but for what its start takes
+    17. health          of one container, while a check is written down
 
 A lock belongs to the open file: it goes with the process, however that ends. Descriptors are close-on-exec, so that no
 child keeps a lock alive; to hand one over on purpose, `hold` gives the descriptor.
@@ -84,6 +85,22 @@ def brief(path: Path) -> Iterator[None]:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def existing(path: Path) -> Iterator[bool]:
+    """As `brief`, on a file that is there; False, and nothing is held, if it is not, or was removed by whoever had the
+    lock before. It makes nothing, so that it may be used where somebody else removes everything."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        yield False
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield _is_at(descriptor, path)
     finally:
         os.close(descriptor)
 

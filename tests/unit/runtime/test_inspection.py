@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from pytest_pods.engine.health import CheckResult, Health
 from pytest_pods.engine.records import ContainerRecord, ContainerState, PublishedPort
 from pytest_pods.engine.runtime.inspection import build_inspection
 from pytest_pods.engine.specs.container import build_container_spec
+from pytest_pods.engine.specs.health import HealthPlan
+from pytest_pods.engine.specs.probes import Target
 from pytest_pods.engine.state.layout import ContainerLayout
 
 LAYOUT = ContainerLayout("c" * 64, Path("/run/s/c"), Path("/store/s/c"))
@@ -64,3 +68,35 @@ def test_end_of_a_container_is_told() -> None:
     found = build_inspection(_record(), state, LAYOUT)["State"]
     assert (found["Status"], found["Running"], found["ExitCode"]) == ("exited", False, 137)
     assert found["Error"] == "monitor lost"
+
+
+def test_health_is_told_in_the_words_of_docker() -> None:
+    moment = datetime(2026, 1, 2, tzinfo=UTC)
+    result = CheckResult(moment, moment + timedelta(seconds=1), 3, "no")
+    plan = HealthPlan(Target("exec", command=("ready",)), interval=1.5, start_period=2, retries=4, on_failure="stop")
+    document = build_inspection(
+        replace(_record(), health=plan),
+        ContainerState("running", started_at=moment, health=Health("unhealthy", 4, (result,))),
+        LAYOUT,
+    )
+    assert document["State"]["Health"] == {
+        "Status": "unhealthy",
+        "FailingStreak": 4,
+        "Log": [
+            {
+                "Start": "2026-01-02T00:00:00.000000Z",
+                "End": "2026-01-02T00:00:01.000000Z",
+                "ExitCode": 3,
+                "Output": "no",
+            }
+        ],
+    }
+    assert document["Config"]["HealthcheckOnFailureAction"] == "stop"
+    assert document["Config"]["Healthcheck"] == {
+        "Test": ["CMD", "ready"],
+        "Interval": 1_500_000_000,
+        "Timeout": 30_000_000_000,
+        "StartPeriod": 2_000_000_000,
+        "StartInterval": 5_000_000_000,
+        "Retries": 4,
+    }

@@ -66,3 +66,33 @@ def test_a_held_lock_goes_with_its_descriptor(tmp_path: Path) -> None:
 def test_a_lock_file_that_nobody_made_is_not_held(tmp_path: Path) -> None:
     assert not locks.is_held(tmp_path / "nothing")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_lock_on_a_file_that_is_there_makes_none(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with locks.existing(path) as there:
+        assert not there
+    assert not path.exists()
+    path.touch()
+    with locks.existing(path) as there:
+        assert there
+        assert locks.is_held(path)
+
+
+def test_lock_whose_file_its_holder_has_removed_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    path.touch()
+    waiting, seen = threading.Event(), []
+
+    def take() -> None:
+        waiting.set()
+        with locks.existing(path) as there:
+            seen.append(there)
+
+    other = threading.Thread(target=take)
+    with locks.existing(path):
+        other.start()
+        assert waiting.wait(10)
+        path.unlink()
+    other.join(10)
+    assert seen == [False]
