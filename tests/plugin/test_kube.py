@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_pods import waits
 from pytest_pods.engine.api import Engine
 from pytest_pods.engine.errors import InvalidSpecError, PodFailedError, PodsWarning
 from pytest_pods.engine.kube.reading import parse_kube
@@ -108,13 +109,13 @@ def test_wrong_file_is_an_error_of_collection_that_names_the_line(pytester: pyte
 
 @pytest.mark.usefixtures("store")
 def test_what_has_no_effect_is_a_warning_of_the_test(pytester: pytest.Pytester) -> None:
-    pytester.makefile(".yaml", live=sleeper("one", more="livenessProbe: {tcpSocket: {port: 80}}"))
+    pytester.makefile(".yaml", live=sleeper("one", more="lifecycle: {}"))
     pytester.makepyfile(
         "import pytest\n\n@pytest.mark.pod(kube='live.yaml', network='none')\ndef test_it(pod):\n    assert pod\n"
     )
     result = pytester.runpytest_subprocess()
     result.assert_outcomes(passed=1, warnings=1)
-    result.stdout.fnmatch_lines(["*PodsWarning: *live.yaml:9: spec.containers?0?.livenessProbe has no effect*"])
+    result.stdout.fnmatch_lines(["*PodsWarning: *live.yaml:9: spec.containers?0?.lifecycle has no effect*"])
 
 
 def test_volumes_of_a_pod_are_shared_by_its_containers_and_go_with_it(engine: Engine) -> None:
@@ -211,3 +212,54 @@ def test_play_warns_of_what_has_no_effect(engine: Engine, tmp_path: Path) -> Non
     file.write_text(sleeper("one", more="lifecycle: {preStop: {exec: {command: [x]}}}"))
     with pytest.warns(PodsWarning, match=r"pods\.yaml:10: spec\.containers\[0\]\.lifecycle has no effect"):
         engine.play_kube(file, network="none", start=False)
+
+
+def lively(policy: str) -> str:
+    probe = "livenessProbe: {exec: {command: [sh, -c, 'test ! -e /bad']}, periodSeconds: 1, failureThreshold: 1}"
+    return sleeper("one", more=probe).replace("spec:\n", f"spec:\n  {policy}\n")
+
+
+@pytest.mark.parametrize("policy", ["Always", "OnFailure"])
+def test_liveness_probe_restarts_a_container_where_the_policy_says_so(
+    engine: Engine, tmp_path: Path, policy: str
+) -> None:
+    file = tmp_path / "pod.yaml"
+    file.write_text(lively(f"restartPolicy: {policy}"))
+    (pod,) = engine.play_kube(file, network="none")
+    container = pod["main"]
+    container.wait_ready(waits.healthy(), timeout=20)
+    container.write("/bad", "")
+    container.wait_until(lambda: container.state().restarts >= 1, timeout=30)
+    container.wait_until(lambda: container.running and container.exec(["rm", "-f", "/bad"]).ok, timeout=30)
+    container.wait_ready(waits.healthy(), timeout=30)
+
+
+@pytest.mark.parametrize("policy", ["restartPolicy: Never", ""])
+def test_liveness_probe_ends_a_container_that_is_not_to_be_restarted(
+    engine: Engine, tmp_path: Path, policy: str
+) -> None:
+    file = tmp_path / "pod.yaml"
+    file.write_text(lively(policy))
+    (pod,) = engine.play_kube(file, network="none")
+    pod["main"].write("/bad", "")
+    assert pod["main"].wait(30) == 137
+    state = pod["main"].state()
+    assert (state.restarting, state.restarts) == (False, 0)
+    assert state.fault == "its health check has failed once, last with exit code 1; it was killed"
+
+
+def test_pod_of_another_process_is_started_with_its_probes(image_store: Path, tmp_path: Path) -> None:
+    file = tmp_path / "pod.yaml"
+    file.write_text(sleeper("one", more="readinessProbe: {exec: {command: [test, -e, /ready]}}"))
+    maker = Engine.open(root=image_store)
+    maker.play_kube(file, network="none", start=False)
+    session = maker.keep(60)
+    maker.close()
+    engine = Engine.attach(session, root=image_store, timeout=0.5)
+    try:
+        pod = engine.pod("one")
+        with pytest.raises(PodFailedError, match="waited for command 'test -e /ready'"):
+            pod.start()
+        assert "readinessProbe" in pod.kube_document()
+    finally:
+        engine.end()

@@ -56,6 +56,12 @@ class CommandLine:
         assert done.returncode == 0, f"{arguments}: exit code {done.returncode}\n{done.stderr}"
         return done.stdout.strip()
 
+    def await_output(self, expected: str, *arguments: str) -> None:
+        """Repeats a command until it prints that."""
+        end = time.monotonic() + _PATIENCE_S
+        while (printed := self.ok(*arguments)) != expected:
+            assert time.monotonic() < end, f"{arguments}: {printed!r}, not {expected!r}"
+
     def json(self, *arguments: str) -> Any:
         return json.loads(self.ok(*arguments))
 

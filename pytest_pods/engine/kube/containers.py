@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pytest_pods.engine.kube.probes import ProbeWait, parse_probe
+from pytest_pods.engine.kube.probes import read_probes
 from pytest_pods.engine.kube.quantities import parse_quantity
 from pytest_pods.engine.kube.tables import IGNORED, WITHOUT_EFFECT
 from pytest_pods.engine.kube.variables import expand
@@ -66,15 +66,7 @@ def read_member(value: Value, facts: PodFacts, *, init: bool, needs: tuple[str, 
         options["workdir"] = directory.parsed(specs.parse_absolute)
     if (pull := fields.find("imagePullPolicy")) is not None:
         options["pull"] = _PULL[pull.choice(*_PULL)]
-    probes: dict[str, Any] = {
-        kind: parse_probe(probe, port_names)
-        for kind in ("startup", "readiness")
-        if (probe := fields.find(f"{kind}Probe")) is not None
-    }
-    if probes:
-        if init:
-            value.fail("has a probe: what is awaited of an init container is its end")
-        options["wait"] = ProbeWait(**probes)
+    options |= read_probes(fields, port_names, init=init, grace=facts.stop_timeout)
     image = fields.get("image")
     if not image.text():
         image.fail("is empty", hint="it is a reference such as redis:7")

@@ -32,7 +32,6 @@ IGNORED: Mapping[str, frozenset[str]] = {
     "pod security": _names("runAsNonRoot fsGroupChangePolicy windowsOptions supplementalGroupsPolicy"),
     "container security": _names("runAsNonRoot procMount windowsOptions"),
     "resources": _names("requests claims"),
-    "probe": _names("terminationGracePeriodSeconds"),
     "port": _names("name"),
     "mount": _names("recursiveReadOnly"),
     "volume claim": _names("readOnly"),
@@ -43,17 +42,12 @@ IGNORED: Mapping[str, frozenset[str]] = {
     "bag": _names("immutable type"),
 }
 
-_NO_HEALTH = "has no effect: there are no health checks yet; nothing restarts a container that hangs"
-
 WITHOUT_EFFECT: Mapping[str, Mapping[str, str]] = {
     "pod": {
         "activeDeadlineSeconds": "has no effect: a pod lives as long as its test",
         "ephemeralContainers": "has no effect: those are made by hand in a running pod",
     },
-    "container": {
-        "livenessProbe": _NO_HEALTH,
-        "lifecycle": "has no effect: nothing is executed after the start or before the stop",
-    },
+    "container": {"lifecycle": "has no effect: nothing is executed after the start or before the stop"},
     "pod security": {
         "fsGroup": "has no effect: volumes keep the owners of their files",
         "supplementalGroups": "has no effect: a container gets the groups that its image says",

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pytest_pods.engine.errors import InvalidSpecError
-from pytest_pods.engine.kube.probes import Probe, ProbeWait
 from pytest_pods.engine.kube.quantities import format_bytes, format_cpus
 from pytest_pods.engine.kube.variables import escape
+from pytest_pods.engine.probing import ProbeWait
 from pytest_pods.engine.specs.container import ContainerSpec, PullPolicy
+from pytest_pods.engine.specs.health import DEFAULT_INTERVAL_S, DEFAULT_RETRIES, DEFAULT_TIMEOUT_S, HealthCheck
 from pytest_pods.engine.specs.mounts import BindMount, ImageMount, MountSpec, TmpfsMount, VolumeMount
 from pytest_pods.engine.specs.networks import NetworkMode
 from pytest_pods.engine.specs.pods import DEFAULT_SHARE, MemberSpec, PodSpec, PodVolume
+from pytest_pods.engine.specs.probes import Probe
 
 _PULL = {PullPolicy.ALWAYS: "Always", PullPolicy.MISSING: "IfNotPresent", PullPolicy.NEVER: "Never"}
 _RESTART = {"always": "Always", "unless-stopped": "Always", "on-failure": "OnFailure", "no": "Never"}
@@ -141,6 +144,7 @@ def _build_container(pod: PodSpec, member: MemberSpec, volumes: _Volumes) -> dic
             "securityContext": _build_security(member.name, spec),
             "startupProbe": _build_probe(wait.startup),
             "readinessProbe": _build_probe(wait.readiness),
+            "livenessProbe": _build_probe(_find_liveness(spec)),
             "volumeMounts": [volumes.add(mount, member.name) for mount in (*pod.mounts, *spec.mounts)],
         }
     )
@@ -179,28 +183,50 @@ def _build_security(member: str, spec: ContainerSpec) -> dict[str, Any]:
     )
 
 
+def _find_liveness(spec: ContainerSpec) -> Probe | None:
+    """A health check as a liveness probe; none of one that the image has, which comes with the image."""
+    check = spec.health
+    target = check.find_target() if isinstance(check, HealthCheck) else None
+    if not isinstance(check, HealthCheck) or target is None:
+        return None
+    delay = check.delay if check.delay is not None else check.start_period
+    return Probe(
+        target,
+        # Kubernetes counts whole seconds.
+        delay=math.ceil(delay or 0),
+        period=math.ceil(check.interval or DEFAULT_INTERVAL_S),
+        timeout=math.ceil(check.timeout or DEFAULT_TIMEOUT_S),
+        failures=check.retries or DEFAULT_RETRIES,
+        grace=None if check.grace in (None, spec.stop_timeout) else math.ceil(check.grace or 0) or None,
+    )
+
+
 def _build_probe(probe: Probe | None) -> dict[str, Any] | None:
     if probe is None:
         return None
-    if probe.kind == "http":
+    target = probe.target
+    if target.kind == "http":
         asked: dict[str, Any] = {
             "httpGet": _without_nothing(
                 {
-                    "path": probe.path,
-                    "port": probe.port,
-                    "scheme": None if probe.scheme == "HTTP" else probe.scheme,
-                    "httpHeaders": [{"name": name, "value": value} for name, value in probe.headers],
+                    "path": target.path,
+                    "port": target.port,
+                    "scheme": None if target.scheme == "HTTP" else target.scheme,
+                    "httpHeaders": [{"name": name, "value": value} for name, value in target.headers],
                 }
             )
         }
+    elif target.kind == "tcp":
+        asked = {"tcpSocket": {"port": target.port}}
     else:
-        asked = {"tcpSocket": {"port": probe.port}} if probe.kind == "tcp" else {"exec": {"command": [*probe.command]}}
+        asked = {"exec": {"command": [*target.command]}}
     times = (
         ("initialDelaySeconds", probe.delay, 0),
         ("periodSeconds", probe.period, 10),
         ("timeoutSeconds", probe.timeout, 1),
         ("successThreshold", probe.successes, 1),
         ("failureThreshold", probe.failures, 3),
+        ("terminationGracePeriodSeconds", probe.grace, None),
     )
     return asked | {name: value for name, value, usual in times if value != usual}
 
@@ -325,6 +351,8 @@ def list_unwritten(pod: PodSpec) -> Iterator[str]:
             yield f"needs of {member.name}"
         if spec.wait is not None and not isinstance(spec.wait, ProbeWait):
             yield f"wait of {member.name}"
+        if isinstance(spec.health, HealthCheck) and spec.health.on_failure in ("none", "stop"):
+            yield f"on_failure of the health check of {member.name}"
         for name in ("stop_signal", "pids_limit", "ulimits", "platform", "labels"):
             if getattr(spec, name):
                 yield f"{name} of {member.name}"

@@ -6,14 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from pytest_pods.engine.kube.probes import Probe, ProbeWait
 from pytest_pods.engine.kube.reading import KubeContent, parse_kube, read_kube
 from pytest_pods.engine.kube.writing import build_kube_document, list_unwritten
+from pytest_pods.engine.probing import ProbeWait
 from pytest_pods.engine.specs.container import ContainerSpec, PullPolicy
+from pytest_pods.engine.specs.health import HealthCheck
 from pytest_pods.engine.specs.mounts import BindMount, VolumeMount
 from pytest_pods.engine.specs.networks import NetworkMode
 from pytest_pods.engine.specs.pods import PodFile, PodSpec, PodVolume, build_pod_spec
 from pytest_pods.engine.specs.ports import PortSpec
+from pytest_pods.engine.specs.probes import Probe, Target
 from pytest_pods.engine.specs.restart import RestartPolicy
 
 FULL = """
@@ -197,8 +199,8 @@ def test_container_of_a_document_is_what_it_says() -> None:
         tty=True,
         stop_timeout=3.0,
         wait=ProbeWait(
-            Probe("exec", command=("test", "-e", "/ready"), period=2, failures=30),
-            Probe("http", 8080, "/health", headers=(("X", "1"),), timeout=2, successes=2),
+            Probe(Target("exec", command=("test", "-e", "/ready")), period=2, failures=30),
+            Probe(Target("http", 8080, "/health", headers=(("X", "1"),)), timeout=2, successes=2),
         ),
         mounts=(
             VolumeMount("scratch", "/scratch", subpath="web/cache", copy=False),
@@ -258,9 +260,16 @@ def test_what_is_written_of_a_mark_is_read_back_the_same_from_then_on() -> None:
 
 def test_what_has_no_place_in_a_document_is_named() -> None:
     pod = build_pod_spec(
-        memory="64m", networks=["default"], a={"image": "a"}, b={"image": "b", "needs": ["a"], "wait": lambda _: True}
-    )
-    assert [*list_unwritten(pod)] == ["networks of the pod", "memory of the pod", "needs of b", "wait of b"]
+        memory="64m", networks=["default"], a={"image": "a"},
+        b={"image": "b", "needs": ["a"], "wait": lambda _: True, "health": "true"},
+    )  # fmt: skip
+    assert [*list_unwritten(pod)] == [
+        "networks of the pod",
+        "memory of the pod",
+        "needs of b",
+        "wait of b",
+        "on_failure of the health check of b",
+    ]
 
 
 def test_deployment_is_its_one_pod() -> None:
@@ -298,11 +307,49 @@ def test_host_network_publishes_nothing() -> None:
     assert pod.members[0].container.ports == ()
 
 
+def test_liveness_probe_is_a_health_check_that_the_startup_probe_gates() -> None:
+    pod = read_pod(
+        pod_of(
+            "livenessProbe: {httpGet: {path: /live, port: 80}, initialDelaySeconds: 4, periodSeconds: 5,"
+            " timeoutSeconds: 6, failureThreshold: 7}\n"
+            "      startupProbe: {tcpSocket: {port: 80}, terminationGracePeriodSeconds: 3}",
+            "terminationGracePeriodSeconds: 9",
+        )
+    )
+    startup = Probe(Target("tcp", 80), grace=3)
+    assert pod.members[0].container.health == HealthCheck(
+        target=Target("http", 80, "/live"), delay=4, interval=5, timeout=6, retries=7, on_failure="kill", grace=9,
+        startup=startup,
+    )  # fmt: skip
+    assert pod.members[0].container.wait == ProbeWait(startup)
+    assert read_pod(build_kube_document(pod)) == pod
+
+
+def test_grace_of_a_liveness_probe_is_its_own() -> None:
+    probe = "livenessProbe: {tcpSocket: {port: 80}, terminationGracePeriodSeconds: 2}"
+    pod = read_pod(pod_of(probe, "terminationGracePeriodSeconds: 9"))
+    health = pod.members[0].container.health
+    assert isinstance(health, HealthCheck)
+    assert health.grace == 2
+    assert read_pod(build_kube_document(pod)) == pod
+
+
+def test_health_check_is_written_as_a_liveness_probe() -> None:
+    health = {"command": "test -e /live", "interval": 0.5, "timeout": 1.5, "start_period": 10, "on_failure": "restart"}
+    pod = build_pod_spec(name="one", a={"image": "a", "health": health}, b={"image": "b", "health": False})
+    found = read_pod(build_kube_document(pod))
+    assert found.member("a").container.health == HealthCheck(
+        target=Target("exec", command=("/bin/sh", "-c", "test -e /live")), delay=10, interval=1, timeout=2, retries=3,
+        on_failure="kill", grace=0,
+    )  # fmt: skip
+    assert found.member("b").container.health is None
+    assert [*list_unwritten(pod)] == []
+
+
 @pytest.mark.parametrize(
     ("field", "words"),
     [
-        ("livenessProbe: {tcpSocket: {port: 80}}", "pods.yaml:8: spec.containers[0].livenessProbe has no effect"),
-        ("lifecycle: {}", "spec.containers[0].lifecycle has no effect"),
+        ("lifecycle: {}", "pods.yaml:8: spec.containers[0].lifecycle has no effect"),
         ("resources: {limits: {ephemeral-storage: 1Gi}}", "limits.ephemeral-storage has no effect"),
     ],
 )

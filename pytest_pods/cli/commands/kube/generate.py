@@ -19,8 +19,8 @@ COMMAND = Command(
     least=1,
     most=None,
     text="""
-A container becomes a pod of its own. What Kubernetes has no words for is told and left out; so are the probes, which
-only the process that has started a pod knows.
+A container becomes a pod of its own, its health check a liveness probe. What Kubernetes has no words for is told and
+left out; so are waits that are no probes, which only the process that has started a pod knows.
 """,
     examples=[("pytest-pods kube generate shop > shop.yaml", "a pod as a file")],
 )
