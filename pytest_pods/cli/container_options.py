@@ -35,6 +35,19 @@ CONTAINER_GROUPS = (
         O("--restart", value="POLICY", help="when it is started again: no, on-failure[:MOST], always, unless-stopped"),
     ),
     OptionGroup(
+        "Health",
+        O("--health-cmd", value="COMMAND", help="what is executed in it, by its shell, to tell whether it is well; a "
+          "list in JSON is executed as it is, none is as --no-healthcheck (default: the image's)"),
+        O("--health-interval", value="DURATION", help="between two checks, such as 1m30s (default 30s)"),
+        O("--health-timeout", value="DURATION", help="how long one may take (default 30s)"),
+        O("--health-retries", value="NUMBER", help="how many failures in a row make it unhealthy (default 3)"),
+        O("--health-start-period", value="DURATION", help="after its start, in which failures do not count"),
+        O("--health-start-interval", value="DURATION", help="between two checks in the start period (default 5s)"),
+        O("--health-on-failure", value="ACTION", help="what becomes of it when it is unhealthy (default none)",
+          choices=("none", "kill", "restart", "stop")),
+        O("--no-healthcheck", help="no health check, not even the image's"),
+    ),
+    OptionGroup(
         "Limits",
         O("-m", "--memory", value="SIZE", help="the most memory it gets, such as 64m"),
         O("--memory-swap", value="SIZE", help="memory and swap together; the size of --memory for no swap, -1 for any"),
@@ -101,6 +114,7 @@ def container_progress(parsed: Parsed) -> Progress:
 
 def build_spec(parsed: Parsed, *, remove: bool) -> ContainerSpec:
     """What is asked for. Raises UsageError, InvalidSpecError."""
+    from pytest_pods.cli.health_options import read_health
     from pytest_pods.cli.network_options import read_container_networks
     from pytest_pods.engine.specs.container import build_container_spec
 
@@ -122,6 +136,7 @@ def build_spec(parsed: Parsed, *, remove: bool) -> ContainerSpec:
         "tty": parsed.flag("--tty"),
         "stop_timeout": parse_seconds("--stop-timeout", parsed.find("--stop-timeout"), default=DEFAULT_STOP_TIMEOUT_S),
         "remove": remove,
+        "health": read_health(parsed),
         **read_container_networks(parsed),
         **_security(parsed.all("--security-opt")),
     }

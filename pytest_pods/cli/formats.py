@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pytest_pods.engine.health import Health
     from pytest_pods.engine.records import ContainerState, PublishedPort
 
 _STEPS = (
@@ -58,15 +59,21 @@ def format_ports(ports: Sequence[PublishedPort]) -> str:
 
 
 def format_status(state: ContainerState, now: datetime) -> str:
-    """`Up 3 minutes`, `Exited (0) 2 hours ago`, `Created`."""
+    """`Up 3 minutes (healthy)`, `Exited (0) 2 hours ago`, `Created`."""
     if state.status == "created":
         return "Created"
     if state.running:
         since = now - state.started_at if state.started_at else timedelta()
-        paused = " (Paused)" if state.status == "paused" else ""
-        return f"Up {format_duration(max(0.0, since.total_seconds()))}{paused}"
+        more = " (Paused)" if state.status == "paused" else _format_health(state.health)
+        return f"Up {format_duration(max(0.0, since.total_seconds()))}{more}"
     age = f" {format_age(state.finished_at, now)}" if state.finished_at else ""
     return f"Exited ({state.exit_code}){age}"
+
+
+def _format_health(health: Health | None) -> str:
+    if health is None:
+        return ""
+    return f" ({'health: starting' if health.status == 'starting' else health.status})"
 
 
 def format_command(argv: Sequence[str], *, width: int | None = 20) -> str:

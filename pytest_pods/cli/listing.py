@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pytest_pods.engine.container import Container
     from pytest_pods.engine.records import ContainerRecord, ContainerState
 
-_KEYS = ("id", "name", "status", "label", "ancestor", "session", "exited", "network")
+_KEYS = ("id", "name", "status", "label", "ancestor", "session", "exited", "network", "health")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +100,8 @@ def _fits(seen: Seen, key: str, value: str) -> bool:
         return value in seen.networks
     if key == "exited":
         return state.status == "exited" and str(state.exit_code) == value
+    if key == "health":
+        return value == ("none" if state.health is None else state.health.status)
     if key == "id":
         return record.id.startswith(value)
     if key == "name":
@@ -125,6 +127,7 @@ def build_row(seen: Seen, now: datetime, *, truncate: bool) -> dict[str, str]:
         "RunningFor": format_age(created, now),
         "Status": format_status(state, now),
         "State": state.status,
+        "Health": "" if state.health is None else state.health.status,
         "ExitCode": "" if state.exit_code is None else str(state.exit_code),
         "Ports": format_ports(record.ports),
         "Labels": format_labels(record.spec.labels),

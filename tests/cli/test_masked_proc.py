@@ -71,6 +71,22 @@ def test_children_that_the_first_process_does_not_know_end_with_it(run: RunAsUse
     assert find_members(container) == []
 
 
+def test_health_is_checked_and_what_a_check_left_behind_is_killed_with_it(run: RunAsUser) -> None:
+    check = "sleep 777 & echo x >> /begun; sleep 778; true"
+    often = ("--health-interval", "50ms", "--health-retries", "1", "--health-timeout", "300ms")
+    container = started(run, "--network", "none", "--health-cmd", check, *often, IMAGE, "sleep", "1000")
+
+    def look() -> list[str]:
+        return [] if run("exec", container, "cat", "/begun").stdout.count("x") >= 4 else ["too few checks"]
+
+    assert wait_until_clean(look, patience_s=60) == []
+    assert run("ps", "-q", "--filter", "health=unhealthy").stdout.strip() == container[:12]
+    # Its own process, and the four of one check that may be under way.
+    assert len(find_members(container)) <= 5
+    assert run("kill", container).returncode == 0
+    assert wait_until_clean(lambda: [str(pid) for pid in find_members(container)], patience_s=10) == []
+
+
 def test_members_are_told_by_their_root_alone(tmp_path: Path) -> None:
     overlay = "26 25 0:25 / {} rw - overlay overlay rw,lowerdir=/l,upperdir=/scratch/{}/upper\n"
     for pid, text in (

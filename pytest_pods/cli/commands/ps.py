@@ -19,12 +19,13 @@ COMMAND = Command(
         Option("-p", "--pod", help="the pods that they are in"),
         Option("-l", "--latest", help="only the one that was made last, whatever its state"),
         Option("-f", "--filter", value="KEY=VALUE", repeats=True,
-               help="only those with this id, name, status, label, network, ancestor (image), session, exited (code)"),
+               help="only those with this id, name, status, label, network, ancestor (image), session, health, exited "
+               "(code)"),
         Option("--format", value="FORMAT", help="json, a template such as '{{.ID}} {{.Names}}', or 'table …'"),
     ),
     text="""
 A template may have .ID .Names .Image .Command .CreatedAt .RunningFor .Status .State .Ports .Networks .Labels .Pod
-.PodName .Session .ExitCode; json is an array of documents as Podman's.
+.PodName .Session .ExitCode .Health; json is an array of documents as Podman's.
 """,
     examples=[("pytest-pods ps -f status=exited --format '{{.Names}}: {{.Status}}'", "what has ended, and how")],
 )

@@ -12,6 +12,7 @@ from pytest_pods.cli.container_options import absolute_volume, build_spec, read_
 from pytest_pods.cli.options import UsageError, parse_arguments
 from pytest_pods.engine.errors import InvalidInputError
 from pytest_pods.engine.specs.container import ContainerSpec, PullPolicy
+from pytest_pods.engine.specs.health import HealthCheck
 from pytest_pods.engine.specs.mounts import BindMount, TmpfsMount
 from pytest_pods.engine.specs.networks import Attachment, NetworkMode
 from pytest_pods.engine.specs.ports import PortSpec
@@ -155,3 +156,54 @@ def test_networks_that_cannot_be_meant_are_refused(words: list[str], message: st
     with pytest.raises(UsageError) as caught:
         spec_of(*words, "image")
     assert message in str(caught.value)
+
+
+def test_health_options_are_a_health_check() -> None:
+    spec = spec_of(
+        "--health-cmd", "curl -f localhost", "--health-interval", "1m30s", "--health-timeout=500ms", "--health-retries",
+        "5", "--health-start-period", "2", "--health-start-interval", "0.5s", "--health-on-failure", "stop", "image",
+    )  # fmt: skip
+    assert spec.health == HealthCheck("curl -f localhost", 90.0, 0.5, 2.0, 0.5, 5, "stop")
+    assert spec_of("image").health is None
+    assert spec_of("--health-interval", "1h", "image").health == HealthCheck(interval=3600.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "command"),
+    [
+        ('["CMD", "test", "-e", "/x"]', ["test", "-e", "/x"]),
+        ('["test", "-e", "/x"]', ["test", "-e", "/x"]),
+        ('["CMD-SHELL", "test -e /x"]', "test -e /x"),
+        ("[ -e /x ]", "[ -e /x ]"),
+    ],
+)
+def test_health_command_may_be_a_list(text: str, command: list[str] | str) -> None:
+    assert spec_of("--health-cmd", text, "image").health == HealthCheck(command)
+
+
+@pytest.mark.parametrize("words", [["--no-healthcheck"], ["--health-cmd", "none"]])
+def test_health_check_of_the_image_is_switched_off(words: list[str]) -> None:
+    assert spec_of(*words, "image").health is False
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--health-interval", "soon"], "option --health-interval: 'soon' is not a duration"),
+        (["--health-interval", "1x"], "option --health-interval: '1x' is not a duration"),
+        (["--health-interval", "-1s"], "option --health-interval: '-1s' is not a duration"),
+        (["--health-interval", "0s"], "interval of a health check has to be a number of seconds from 0.001"),
+        (["--health-retries", "few"], "option --health-retries: 'few' is not a whole number"),
+        (["--health-retries", "0"], "retries of a health check has to be a whole number from 1"),
+        (["--health-on-failure", "panic"], "option --health-on-failure: 'panic' is none of"),
+        (["--health-cmd", "[1]"], "option --health-cmd: '[1]' is not a list of texts"),
+        (["--health-cmd", "[]"], "the command of a health check has to be"),
+        (["--health-cmd", ""], "the command of a health check has to be"),
+        (["--no-healthcheck", "--health-cmd", "true"], "option --health-cmd contradicts"),
+        (["--health-cmd", "none", "--health-retries", "3"], "option --health-retries contradicts"),
+    ],
+)
+def test_health_options_that_cannot_be_meant_name_themselves(words: list[str], message: str) -> None:
+    with pytest.raises((InvalidInputError, UsageError)) as caught:
+        spec_of(*words, "image")
+    assert str(caught.value).startswith(message)

@@ -15,6 +15,7 @@ from pytest_pods.cli.formats import (
     format_status,
     parse_moment,
 )
+from pytest_pods.engine.health import Health
 from pytest_pods.engine.records import ContainerState, PublishedPort
 
 NOW = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
@@ -56,6 +57,19 @@ def test_size(size: int, text: str) -> None:
         (ContainerState("created"), "Created"),
         (ContainerState("running", started_at=NOW - timedelta(minutes=5)), "Up 5 minutes"),
         (ContainerState("paused", started_at=NOW - timedelta(hours=3)), "Up 3 hours (Paused)"),
+        (
+            ContainerState("running", started_at=NOW - timedelta(minutes=5), health=Health("healthy")),
+            "Up 5 minutes (healthy)",
+        ),
+        (
+            ContainerState("running", started_at=NOW - timedelta(minutes=5), health=Health()),
+            "Up 5 minutes (health: starting)",
+        ),
+        (
+            ContainerState("paused", started_at=NOW - timedelta(hours=3), health=Health("healthy")),
+            "Up 3 hours (Paused)",
+        ),
+        (ContainerState("exited", exit_code=0, health=Health("unhealthy")), "Exited (0)"),
         (ContainerState("exited", exit_code=3, finished_at=NOW - timedelta(days=2)), "Exited (3) 2 days ago"),
         (ContainerState("exited", exit_code=137), "Exited (137)"),
     ],

@@ -1,0 +1,1 @@
+"""`healthcheck`: one module a verb."""
