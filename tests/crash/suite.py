@@ -1,5 +1,5 @@
-"""The busy suite that is killed: pull and unpack, create, start, publish, execute, remove, pods, networks, names,
-volumes, in turn and for ever.
+"""The busy suite that is killed: pull and unpack, create, start, publish, execute, check, remove, pods, networks,
+names, volumes, in turn and for ever.
 
 Run by `test_kills` with pytest, in a directory of its own, under the name test_busy.py.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_pods import Container, Engine
+from pytest_pods import Container, Engine, waits
 
 BUSYBOX = "localhost/busybox:1"
 REGISTRY_IMAGE = os.environ["PODS_CRASH_IMAGE"]
@@ -66,6 +66,10 @@ def test_busy(number: int, pods: Engine, run_container: Callable[..., Container]
     assert container.exec(["true"], through_runtime=number % 2 == 0).ok
     tell("run")
     run_container(BUSYBOX, ["sh", "-c", "echo > /file; sleep 1000"], network="none")
+    tell("health")
+    often = {"command": "true", "interval": 0.02, "retries": 1, "on_failure": "restart"}
+    run_container(BUSYBOX, ["sleep", "1000"], network="none", health=often, wait=waits.healthy())
+    run_container(BUSYBOX, ["sleep", "1000"], network="none", health={**often, "command": "false"})
     tell("network")
     backend = pods.create_network(f"backend{number}", internal=number % 2 == 0, ipv6=number % 4 == 0)
     db = pods.run(BUSYBOX, ["sleep", "1000"], name="db", networks=[backend])
