@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from pytest_pods.engine.specs.networks import Attachment, NetworkMode, NetworkSpec, SubnetSpec
     from pytest_pods.engine.specs.pods import PodSpec
     from pytest_pods.engine.specs.ports import PortSpec
+    from pytest_pods.engine.stats import PodStats, Stats
     from pytest_pods.engine.volume import Volume
     from pytest_pods.engine.waiting import Readiness, Wait
     from pytest_pods.fixtures.containers import RunContainer
@@ -123,6 +124,7 @@ __all__ = [
     "PodFailedError",
     "PodNotFoundError",
     "PodSpec",
+    "PodStats",
     "PodsError",
     "PodsWarning",
     "PortInUseError",
@@ -135,6 +137,7 @@ __all__ = [
     "RunPod",
     "SandboxLostError",
     "SessionNotFoundError",
+    "Stats",
     "StorageError",
     "SubnetInUseError",
     "SubnetSpec",
@@ -172,11 +175,13 @@ _HOMES = {
     "NetworkSpec": "engine.specs.networks",
     "Pod": "engine.pod",
     "PodSpec": "engine.specs.pods",
+    "PodStats": "engine.stats",
     "PortSpec": "engine.specs.ports",
     "PullPolicy": "engine.specs.container",
     "Readiness": "engine.waiting",
     "RunContainer": "fixtures.containers",
     "RunPod": "fixtures.pods",
+    "Stats": "engine.stats",
     "SubnetSpec": "engine.specs.networks",
     "TmpfsMount": "engine.specs.mounts",
     "Volume": "engine.volume",

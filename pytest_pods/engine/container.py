@@ -27,10 +27,12 @@ if TYPE_CHECKING:
     from pytest_pods.engine.network_records import InterfaceRecord
     from pytest_pods.engine.records import ContainerRecord, ContainerState, Status
     from pytest_pods.engine.runtime.logs import LogLine, LogPosition, LogReader
+    from pytest_pods.engine.runtime.processes import ContainerProcess
     from pytest_pods.engine.services.attachment import Attachment
     from pytest_pods.engine.services.containers import ContainerService
     from pytest_pods.engine.services.lifecycle import ExitDescriptor
     from pytest_pods.engine.specs.container import ContainerSpec
+    from pytest_pods.engine.stats import Stats
     from pytest_pods.engine.waiting import Wait
 
 Condition: TypeAlias = Command | Callable[[], object]
@@ -161,6 +163,18 @@ class Container:
     def listening(self) -> frozenset[int]:
         """TCP ports with a listener in its network namespace; looked at from outside, so the image needs no tool."""
         return self._service.inside.listening(self._record)
+
+    def stats(self) -> Stats:
+        """What it uses of the machine at this moment, and has used since its last start; also after its end.
+
+        `later.cpu_percent_since(earlier)` compares two. Raises WrongStateError before the first start, and after the
+        end where no control group has counted (an ordinary user's on cgroup v1).
+        """
+        return self._service.stats.read(self._record)
+
+    def processes(self) -> list[ContainerProcess]:
+        """Its processes, also those of commands that were executed in it. Raises WrongStateError if it does not run."""
+        return self._service.processes(self._record)
 
     def start(self) -> None:
         """Starts it: after `create`, or again after it ended. Raises WrongStateError if it runs."""

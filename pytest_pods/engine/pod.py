@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pytest_pods.engine.runtime.logs import LogLine
     from pytest_pods.engine.services.pods import PodService
     from pytest_pods.engine.specs.pods import PodSpec
+    from pytest_pods.engine.stats import PodStats
 
 
 class Pod(Mapping[str, "Container"]):
@@ -117,6 +118,10 @@ class Pod(Mapping[str, "Container"]):
     def connect(self, port: int, *, timeout: float | None = None) -> socket.socket:
         """A TCP connection to a port inside the pod, published or not. Raises OSError as connect(2)."""
         return self._service.connect(self._record, port, timeout=timeout)
+
+    def stats(self) -> PodStats:
+        """What its members use at this moment and have used since their start, each by name, and `total`."""
+        return self._service.stats(self._record)
 
     def log_lines(self, *, tail: int | None = None) -> list[tuple[str, LogLine]]:
         """The output of all members so far, by time: each line with the member's name; `tail` counts them together."""

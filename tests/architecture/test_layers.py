@@ -23,6 +23,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
         "pytest_pods.engine.records",
         "pytest_pods.engine.network_records",
         "pytest_pods.engine.pod_records",
+        "pytest_pods.engine.stats",
         "pytest_pods.engine.waiting",
         "pytest_pods.engine.health",
         "pytest_pods.engine.probing",

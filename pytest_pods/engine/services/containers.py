@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from pytest_pods.engine.host.channel import SandboxProcess
     from pytest_pods.engine.network_records import NetworkRecord
+    from pytest_pods.engine.runtime.processes import ContainerProcess
     from pytest_pods.engine.services.connecting import Connecting
     from pytest_pods.engine.services.counters import Counters
     from pytest_pods.engine.services.exec_starting import ExecService
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from pytest_pods.engine.services.health import HealthService
     from pytest_pods.engine.services.images import ImageService
     from pytest_pods.engine.services.sessions import Session
+    from pytest_pods.engine.services.stats import StatsReader
     from pytest_pods.engine.services.volumes import VolumeService
     from pytest_pods.engine.specs.container import ContainerSpec, PullPolicy
     from pytest_pods.engine.waiting import Wait
@@ -158,6 +160,19 @@ class ContainerService:
         from pytest_pods.engine.services.connecting import Connecting
 
         return Connecting(self._session, self.networks, wirer=self.wirer, facts=self.host_facts())
+
+    @property
+    def stats(self) -> StatsReader:
+        """Tells what containers and pods use."""
+        from pytest_pods.engine.services.stats import StatsReader
+
+        return StatsReader(self._session, find_state=self.lifecycle.state)
+
+    def processes(self, record: ContainerRecord) -> list[ContainerProcess]:
+        """Raises WrongStateError if the container does not run."""
+        from pytest_pods.engine.services.processes import list_processes
+
+        return list_processes(self._session.start(), record, self.lifecycle.state(record))
 
     def remove_network(self, record: NetworkRecord) -> None:
         """Raises InUseError that names the containers on it."""

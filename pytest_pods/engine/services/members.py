@@ -27,17 +27,18 @@ def find_members(container_id: str, *, proc: Path = Path("/proc")) -> list[int]:
 
     The upper directory of the root's overlay has the container's ID in its path, which nobody inside can change.
     """
-    needle = container_id.encode()
     found = []
     for entry in os.scandir(proc):
         if entry.name.isdigit():
             with suppress(OSError):
-                if _has_root(Path(entry.path, "mountinfo").read_bytes(), needle):
+                if has_root(Path(entry.path, "mountinfo").read_bytes(), container_id):
                     found.append(int(entry.name))
     return found
 
 
-def _has_root(mountinfo: bytes, needle: bytes) -> bool:
+def has_root(mountinfo: bytes, container_id: str) -> bool:
+    """Whether a process with these mounts has the container's root as its own."""
+    needle = container_id.encode()
     # In the sandbox the overlay is mounted as well, but not as the root.
     return any(needle in line and line.split(b" ", 5)[4] == b"/" for line in mountinfo.splitlines())
 

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from pytest_pods.engine.services.containers import ContainerService
     from pytest_pods.engine.services.sessions import Session
     from pytest_pods.engine.specs.mounts import MountSpec
+    from pytest_pods.engine.stats import PodStats
 
 
 _RESTART_PAUSE_S = 0.1
@@ -310,6 +311,12 @@ class PodService:
         namespace = None if record.network is NetworkMode.HOST else layout.namespace("net")
         ips = [ip for interface in read_interfaces(layout.interfaces_file) for ip in interface.ips]
         return self._containers.inside.connect_in(namespace, ips or [*filter(None, [record.ip])], port, timeout=timeout)
+
+    def stats(self, record: PodRecord) -> PodStats:
+        """What the members use, each and together."""
+        self._require(record)
+        members = {name: one.record for name, one in self.members(record).items()}
+        return self._containers.stats.read_pod(record, members)
 
     def build_spec(self, record: PodRecord) -> PodSpec:
         """What the pod and its members are, as one would ask for it; what only a process knows, waits, is missing."""

@@ -14,22 +14,22 @@ COMMAND = Command(
     least=1,
     most=1,
     text="""
-CPU is the time that a process has had, MEMORY what of it is resident; PID counts in its container. As an ordinary user
-processes that run as another user of their container cannot be seen.
+CPU is the time in seconds that a process has had, MEMORY what of it is resident; USER and PID count in its container.
 """,
 )
 
 
 def run(parsed: Parsed, context: Context) -> int:
     from pytest_pods.cli.output import print_table
-    from pytest_pods.cli.processes import read_processes
+    from pytest_pods.cli.processes import PROCESS_COLUMNS, build_process_rows
+    from pytest_pods.engine.errors import ContainerNotFoundError, WrongStateError
 
     pod = context.get_pod(parsed.operands[0])[1]
-    rows = [
-        [name, str(one.user), str(one.pid), str(one.parent), f"{one.cpu_seconds:.2f}", one.memory, one.command]
-        for name, container in pod.containers.items()
-        if container.running
-        for one in read_processes(container.id)
-    ]
-    print_table(["CONTAINER", "USER", "PID", "PPID", "CPU", "MEMORY", "COMMAND"], rows)
+    rows: list[list[str]] = []
+    for name, container in pod.containers.items():
+        try:
+            rows += [[name, *row] for row in build_process_rows(container)]
+        except (WrongStateError, ContainerNotFoundError):
+            continue
+    print_table(["CONTAINER", *PROCESS_COLUMNS], rows)
     return 0
