@@ -44,11 +44,31 @@ def format_age(moment: datetime | None, now: datetime) -> str:
 
 def format_size(size: float) -> str:
     """`12.3MB`: powers of a thousand, three digits, as Docker prints sizes."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
+    return _format_in_steps(size, 1000, ("B", "kB", "MB", "GB", "TB"))
+
+
+def format_binary_size(size: float) -> str:
+    """`11.7MiB`: powers of 1,024, three digits."""
+    return _format_in_steps(size, 1024, ("B", "KiB", "MiB", "GiB", "TiB"))
+
+
+def _format_in_steps(size: float, step: int, units: Sequence[str]) -> str:
+    *lesser, last = units
+    for unit in lesser:
+        # What rounds to a thousand belongs to the next unit: three digits would make 1e+03 of it.
+        if size < min(step, 999.5):
             return f"{size:.3g}{unit}"
-        size /= 1000
-    return f"{size:.3g}TB"
+        size /= step
+    return f"{size:.3g}{last}" if size < 999.5 else f"{size:.0f}{last}"
+
+
+def format_processor_time(seconds: float) -> str:
+    """`1.52s`, `2m3.4s`, `1h0m12s`, as Podman prints it."""
+    # Rounded first: 59.999 is a minute.
+    minutes, rest = divmod(round(seconds, 2), 60)
+    hours, minutes = divmod(int(minutes), 60)
+    before = f"{hours}h{minutes}m" if hours else f"{minutes}m" if minutes else ""
+    return f"{before}{round(rest, 2):g}s"
 
 
 def format_ports(ports: Sequence[PublishedPort]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -40,10 +40,21 @@ class Seen:
 
 def read_containers(context: Context) -> list[Seen]:
     """All containers of the live sessions; what goes away meanwhile is passed over."""
+    found = []
+    for container, kept in find_containers(context):
+        try:
+            found.append(Seen(container.record, container.state(), kept, _find_networks(container)))
+        except (ContainerNotFoundError, SandboxLostError):
+            continue
+    return found
+
+
+def find_containers(context: Context) -> Iterator[tuple[Container, bool]]:
+    """Each container of the live sessions, and whether its session is a kept one. Those of `--rm` that have ended are
+    removed first; a session that ends meanwhile is passed over."""
     from pytest_pods.cli.removal import remove_ended
     from pytest_pods.engine.state.sessions import SessionKind
 
-    found = []
     for engine in context.live_engines():
         try:
             kept = engine.session_record.kind is SessionKind.KEPT
@@ -53,11 +64,7 @@ def read_containers(context: Context) -> list[Seen]:
         except SandboxLostError:
             continue
         for container in containers:
-            try:
-                found.append(Seen(container.record, container.state(), kept, _find_networks(container)))
-            except (ContainerNotFoundError, SandboxLostError):
-                continue
-    return found
+            yield container, kept
 
 
 def _find_networks(container: Container) -> tuple[str, ...]:

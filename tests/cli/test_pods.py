@@ -138,7 +138,7 @@ def test_pod_takes_the_place_of_one_with_its_name_where_that_is_asked_for(cli: C
         (("pod", "create", "--share", "all"), "'all' cannot be shared"),
         (("pod", "create", "a/b"), "a/b"),
         (("pod", "create", "--memory", "much"), "invalid size 'much'"),
-        (("pod", "stats"), "unknown command 'pod stats'"),
+        (("pod", "clone"), "unknown command 'pod clone'"),
         (("run", "--pod", "none", BUSYBOX), "no pod 'none'"),
         (("inspect", "--type", "pod", "none"), "no pod 'none'"),
     ],

@@ -38,7 +38,7 @@ def parse_process(texts: ProcessTexts, *, ticks_per_s: int) -> ContainerProcess:
 
     A process without arguments, such as a zombie, has its name in brackets as the command.
     """
-    fields = dict(line.split(":", 1) for line in texts.status.splitlines() if ":" in line)
+    fields = _parse_status(texts.status)
     # The name stands in parentheses and may have any of its own, and spaces.
     numbers = texts.stat.rpartition(")")[2].split()
     command = " ".join(texts.command_line.decode("utf-8", "replace").split("\0")).strip()
@@ -52,6 +52,15 @@ def parse_process(texts: ProcessTexts, *, ticks_per_s: int) -> ContainerProcess:
         threads=int(fields["Threads"]),
         command=command or f"[{fields['Name'].strip()}]",
     )
+
+
+def count_pid_namespaces(status: str) -> int:
+    """How many PID namespaces the process is in, from that of the reader of /proc on. Raises KeyError."""
+    return len(_parse_status(status)["NSpid"].split())
+
+
+def _parse_status(text: str) -> dict[str, str]:
+    return dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
 
 
 def parse_proportional_memory(smaps_rollup: str) -> int | None:

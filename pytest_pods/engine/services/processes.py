@@ -17,6 +17,7 @@ from pytest_pods.engine.errors import SystemCallError, WrongStateError
 from pytest_pods.engine.runtime.processes import (
     ContainerProcess,
     ProcessTexts,
+    count_pid_namespaces,
     parse_process,
     parse_proportional_memory,
 )
@@ -27,25 +28,36 @@ if TYPE_CHECKING:
     from pytest_pods.engine.host.sandbox import Sandbox
     from pytest_pods.engine.records import ContainerRecord, ContainerState
 
+_GONE = (SystemCallError, OSError, ValueError, KeyError, IndexError)
+
 
 def list_processes(sandbox: Sandbox, record: ContainerRecord, state: ContainerState) -> list[ContainerProcess]:
     """By number; one that ends meanwhile is passed over. Raises WrongStateError if the container does not run."""
     if not state.running:
         raise WrongStateError(f"container {record.name} does not run (it is {state.status})")
-    processes = dict(read_processes(sandbox, record.id))
+    processes = dict(read_processes(sandbox, record.id, container_pid=state.container_pid))
     numbers = {pid: one.pid for pid, one in processes.items()}
     found = [replace(one, parent=numbers.get(one.parent, 0)) for one in processes.values()]
     return sorted(found, key=lambda one: one.pid)
 
 
-def read_processes(sandbox: Sandbox, container_id: str) -> Iterator[tuple[int, ContainerProcess]]:
+def read_processes(
+    sandbox: Sandbox, container_id: str, *, container_pid: int | None
+) -> Iterator[tuple[int, ContainerProcess]]:
     """Number in the sandbox's PID namespace, in which `parent` counts too, and process."""
     ticks = os.sysconf("SC_CLK_TCK")
+    depth = 1
+    # Each file may be gone, or unreadable, because the process has ended.
+    with suppress(*_GONE):
+        depth = count_pid_namespaces(_read_text(sandbox, f"/proc/{container_pid}/status"))
     for pid in _list_pids(sandbox):
-        # Each file may be gone, or unreadable, because the process has ended.
-        with suppress(SystemCallError, OSError, ValueError, KeyError, IndexError):
-            if has_root(read_in_sandbox(sandbox, f"/proc/{pid}/mountinfo"), container_id):
-                yield pid, parse_process(_read_texts(sandbox, pid), ticks_per_s=ticks)
+        with suppress(*_GONE):
+            if not has_root(read_in_sandbox(sandbox, f"/proc/{pid}/mountinfo"), container_id):
+                continue
+            texts = _read_texts(sandbox, pid)
+            # What waits for an executed command has the container's root, but is outside of its PID namespace.
+            if count_pid_namespaces(texts.status) >= depth:
+                yield pid, parse_process(texts, ticks_per_s=ticks)
 
 
 def read_proportional_memory(sandbox: Sandbox, pid: int) -> int | None:

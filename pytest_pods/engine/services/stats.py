@@ -85,7 +85,7 @@ class StatsReader:
             subject,
             usage or _UNCOUNTED,
             machine_memory=_find_machine_memory(),
-            sum_up=lambda: _sum_processes(sandbox, record) if state.running else Sums(),
+            sum_up=lambda: _sum_processes(sandbox, record, state) if state.running else Sums(),
         )
 
     def read_pod(self, record: PodRecord, members: Mapping[str, ContainerRecord]) -> PodStats:
@@ -158,9 +158,9 @@ def _sum_members(members: Iterable[Stats]) -> Sums:
     return Sums(sum(one.cpu_ns for one in found), sum(one.memory for one in found), sum(one.pids for one in found))
 
 
-def _sum_processes(sandbox: Sandbox, record: ContainerRecord) -> Sums:
+def _sum_processes(sandbox: Sandbox, record: ContainerRecord, state: ContainerState) -> Sums:
     cpu_ns = memory = threads = 0
-    for pid, process in read_processes(sandbox, record.id):
+    for pid, process in read_processes(sandbox, record.id, container_pid=state.container_pid):
         cpu_ns += process.cpu_ns + process.waited_cpu_ns
         share = read_proportional_memory(sandbox, pid)
         memory += process.memory if share is None else share

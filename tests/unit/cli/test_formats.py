@@ -8,9 +8,11 @@ import pytest
 
 from pytest_pods.cli.formats import (
     format_age,
+    format_binary_size,
     format_command,
     format_duration,
     format_ports,
+    format_processor_time,
     format_size,
     format_status,
     parse_moment,
@@ -46,9 +48,28 @@ def test_age_of_what_lies_in_the_future_is_short() -> None:
     assert format_age(None, NOW) == ""
 
 
-@pytest.mark.parametrize(("size", "text"), [(0, "0B"), (999, "999B"), (12_345, "12.3kB"), (2_140_000, "2.14MB")])
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [(0, "0B"), (999, "999B"), (999_400, "999kB"), (999_600, "1MB"), (12_345, "12.3kB"), (2_140_000, "2.14MB"),
+     (5 * 10**15, "5000TB")],
+)  # fmt: skip
 def test_size(size: int, text: str) -> None:
     assert format_size(size) == text
+
+
+@pytest.mark.parametrize(
+    ("size", "text"), [(0, "0B"), (999, "999B"), (1 << 20, "1MiB"), (64 << 20, "64MiB"), (1000, "0.977KiB")]
+)
+def test_binary_size(size: int, text: str) -> None:
+    assert format_binary_size(size) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0s"), (0.004, "0s"), (1.519, "1.52s"), (59.999, "1m0s"), (123.4, "2m3.4s"), (3612, "1h0m12s")],
+)
+def test_processor_time(seconds: float, text: str) -> None:
+    assert format_processor_time(seconds) == text
 
 
 @pytest.mark.parametrize(
