@@ -87,6 +87,24 @@ def test_health_is_checked_and_what_a_check_left_behind_is_killed_with_it(run: R
     assert wait_until_clean(lambda: [str(pid) for pid in find_members(container)], patience_s=10) == []
 
 
+def test_processes_and_what_they_use_are_those_of_the_container_alone(run: RunAsUser) -> None:
+    commands = {"one": "sleep 1001", "two": "sleep 1002"}
+    containers = [
+        started(run, "--network", "none", "--name", name, IMAGE, *command.split()) for name, command in commands.items()
+    ]
+
+    def find_others() -> list[str]:
+        """Also what starts a command, for a moment."""
+        tables = {name: run("top", name).stdout.splitlines() for name in commands}
+        seen = {name: [" ".join(line.split()[5:]) for line in lines[1:]] for name, lines in tables.items()}
+        return [f"{name}: {shown}" for name, shown in seen.items() if shown != [commands[name]]]
+
+    assert wait_until_clean(find_others, patience_s=20) == []
+    shown = json.loads(run("stats", "--no-stream", "--format", "json").stdout)
+    assert [one["stats"]["id"] for one in shown] == containers
+    assert all(one["stats"]["memory"] > 0 and one["pids"] == "1" for one in shown)
+
+
 def test_members_are_told_by_their_root_alone(tmp_path: Path) -> None:
     overlay = "26 25 0:25 / {} rw - overlay overlay rw,lowerdir=/l,upperdir=/scratch/{}/upper\n"
     for pid, text in (

@@ -204,7 +204,7 @@ def _judge_cgroups(facts: MachineFacts) -> Finding:
         CgroupVersion.V1: "v1",
         CgroupVersion.NONE: "none mounted",
     }[version]
-    unlimited = "containers cannot be paused or limited; sessions still end wholly"
+    unlimited = "containers cannot be paused or limited, what they use is estimated; sessions still end wholly"
     if version is CgroupVersion.NONE:
         return Finding("control groups", Health.LIMITED, found, unlimited, "mount cgroup2 on /sys/fs/cgroup")
     if not facts.rootless:
