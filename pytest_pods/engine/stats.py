@@ -30,7 +30,8 @@ class Stats:
     runc starts a container; None where the kernel does not keep it: on cgroup v2 before Linux 5.19, and without a
     control group. `pids` counts threads, as `pids_limit` does; None is no limit. `interfaces` are those of its network
     namespace while it runs, without loopback; none with network="host", since those are the machine's. `block_read` and
-    `block_written` are what went from and to disks, None where nothing counts it.
+    `block_written` are what went from and to disks, None where nothing counts it: on cgroup v2 where the io controller
+    is not handed on, and on v1 with many kernels; what the cache writes later no kernel counts there.
 
     `estimated` names those of `cpu_ns`, `memory` and `pids` that no control group counts (for an ordinary user on
     cgroup v1 all three). They are sums over the processes that there are at the moment: the time of processes that

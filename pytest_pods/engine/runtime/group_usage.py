@@ -98,16 +98,16 @@ def parse_io_stat(text: str) -> BlockUsage:
     return BlockUsage(read, written)
 
 
-def parse_service_bytes(text: str) -> BlockUsage:
-    """blkio.throttle.io_service_bytes of v1: `8:0 Read 1`, a line for each device and direction, then sums."""
-    read = written = 0
-    for line in text.splitlines():
-        words = line.split()
-        if len(words) == 3 and words[1] == "Read":
-            read += int(words[2])
-        elif len(words) == 3 and words[1] == "Write":
-            written += int(words[2])
-    return BlockUsage(read, written)
+def parse_service_bytes(text: str) -> BlockUsage | None:
+    """blkio.throttle.io_service_bytes of v1: `8:0 Read 1`, a line for each device and direction, then sums.
+
+    None if all of it is 0: since Linux 5 many kernels count for v1 only where something is throttled, and their text
+    does not tell nothing moved from nobody counted.
+    """
+    lines = [words for words in map(str.split, text.splitlines()) if len(words) == 3]
+    read = sum(int(words[2]) for words in lines if words[1] == "Read")
+    written = sum(int(words[2]) for words in lines if words[1] == "Write")
+    return BlockUsage(read, written) if read or written else None
 
 
 def _read_cpu(layout: CgroupLayout, relative: str) -> int | None:

@@ -164,8 +164,13 @@ def test_memory_is_without_cache_that_can_be_dropped(fields: dict[str, int], use
     assert parse_memory(100, fields, peak=120, limit=None) == MemoryUsage(used, 100, 120, None)
 
 
-def test_devices_that_moved_nothing_count_nothing() -> None:
-    assert parse_service_bytes("Total 0\n") == BlockUsage(0, 0)
+@pytest.mark.parametrize("text", ["Total 0\n", "8:0 Read 0\n8:0 Write 0\n8:0 Total 0\nTotal 0\n"])
+def test_nothing_on_v1_may_be_that_of_a_kernel_that_does_not_count(text: str) -> None:
+    assert parse_service_bytes(text) is None
+    assert parse_service_bytes(f"8:16 Read 1\n{text}") == BlockUsage(1, 0)
+
+
+def test_devices_that_moved_nothing_count_nothing_on_v2() -> None:
     assert parse_io_stat("") == BlockUsage(0, 0)
     # A device that has no numbers yet has a line without any.
     assert parse_io_stat("8:0 \n8:16 rbytes=1 wbytes=0\n") == BlockUsage(1, 0)
