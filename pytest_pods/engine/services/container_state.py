@@ -93,9 +93,10 @@ def _end_unmonitored(layout: ContainerLayout, sandbox: Sandbox) -> int:
     if pid is not None:
         with suppress(SystemCallError, SandboxLostError):
             sandbox.signal(pid, 9)
-    layout.fault_file.write_text("its monitor (conmon) ended before it; the container was killed\n")
     new = layout.exit_file.with_name("unmonitored")
+    # Its files may be going: somebody removes it.
     with suppress(FileNotFoundError):
+        layout.fault_file.write_text("its monitor (conmon) ended before it; the container was killed\n")
         new.write_text(str(LOST_EXIT_CODE))
         new.rename(layout.exit_file)
     return LOST_EXIT_CODE

@@ -106,9 +106,10 @@ class Lifecycle:
         """Raises ContainerNotFoundError if it was removed."""
         layout = self.layout(record)
         sandbox = self._session.connected()
-        if sandbox.lost is None and not layout.directory.exists():
-            raise ContainerNotFoundError(f"container {record.name} ({record.id[:12]}) was removed")
+        self._require(record)
         state = container_state.read_state(layout, sandbox)
+        # Of files that were going while they were read nothing can be told.
+        self._require(record)
         if record.health is not None:
             from pytest_pods.engine.services.health_files import read_health
 
@@ -121,6 +122,10 @@ class Lifecycle:
             and restarting.wants_restart(record, layout, state.exit_code)
         )
         return replace(state, restarts=restarting.read_restarts(layout)[0], restarting=again)
+
+    def _require(self, record: ContainerRecord) -> None:
+        if self._session.connected().lost is None and not self.layout(record).directory.exists():
+            raise ContainerNotFoundError(f"container {record.name} ({record.id[:12]}) was removed")
 
     # starting
 

@@ -25,6 +25,8 @@ from pytest_pods.engine.errors import (
     NotFoundError,
     WrongStateError,
 )
+from pytest_pods.engine.host.sandbox import Sandbox
+from pytest_pods.engine.services import container_state
 from tests.support.fixtures_store import BUSYBOX
 from tests.support.images import busybox_builder, file
 from tests.support.machine import needs_control_groups
@@ -68,6 +70,21 @@ def test_state_follows_the_container_through_its_life(engine: Engine) -> None:
     with pytest.raises(ContainerNotFoundError, match="was removed"):
         container.state()
     assert engine.containers() == []
+
+
+def test_container_that_is_removed_while_its_state_is_read_was_removed(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    container = engine.run(BUSYBOX, ["sleep", "1000"], name="box", network="none")
+
+    def remove_meanwhile(sandbox: Sandbox, monitor: int) -> bool:
+        monkeypatch.undo()
+        container.remove()
+        return False
+
+    monkeypatch.setattr(container_state, "monitor_is_alive", remove_meanwhile)
+    with pytest.raises(ContainerNotFoundError, match=r"container box .* was removed"):
+        container.state()
 
 
 def test_stop_signal_comes_first_where_there_is_grace(engine: Engine) -> None:
