@@ -12,6 +12,7 @@ from pytest_pods.engine.errors import NetworkNotFoundError
 if TYPE_CHECKING:
     from pytest_pods.engine.container import Container
     from pytest_pods.engine.network_records import InterfaceRecord, NetworkRecord
+    from pytest_pods.engine.pod import Pod
     from pytest_pods.engine.services.containers import ContainerService
     from pytest_pods.engine.services.pods import PodService
 
@@ -81,26 +82,27 @@ class Network:
 
     def connect(
         self,
-        container: Container,
+        container: Container | Pod,
         *,
         aliases: tuple[str, ...] | list[str] = (),
         ip: str | list[str] | tuple[str, ...] = (),
         mac: str | None = None,
         interface: str | None = None,
     ) -> InterfaceRecord:
-        """Puts a container on it, also while that runs. Raises ConflictError, AddressInUseError, NetworkError."""
+        """Puts a container or a pod on it, also while that runs. With a member it is its pod that joins, since they
+        have one network. Raises ConflictError, AddressInUseError, WrongStateError, NetworkError."""
         from pytest_pods.engine.specs.networks import build_attachment
 
         options = {"aliases": aliases, "ip": ip, "mac": mac, "interface": interface}
         attachment = build_attachment(self.name, options, where=f"network {self.name}")
         return self._service.connecting.connect(container.record, attachment)
 
-    def disconnect(self, container: Container) -> None:
-        """Takes a container off it. Raises NetworkNotFoundError if it is not on it."""
+    def disconnect(self, container: Container | Pod) -> None:
+        """Takes a container, or a pod with all its members, off it. Raises NetworkNotFoundError if it is not on it."""
         self._service.connecting.disconnect(container.record, self.name)
 
     def resolve(self, name: str) -> str:
-        """The address of a container by name or alias: IPv4 if it has one. Raises NetworkNotFoundError."""
+        """The address of a container or pod by name or alias: IPv4 if it has one. Raises NetworkNotFoundError."""
         found = self._service.networks.resolve(self._record, name)
         return next((ip for ip in found if ":" not in ip), found[0])
 

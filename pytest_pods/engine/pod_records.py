@@ -39,6 +39,7 @@ class PodRecord:
     dns_options: tuple[str, ...] = ()
     add_hosts: Mapping[str, str] = field(default_factory=dict)
     networks: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
     volumes: tuple[PodVolume, ...] = ()
 
     def to_bytes(self) -> bytes:
@@ -53,7 +54,7 @@ class PodRecord:
             document["network"] = NetworkMode(document["network"])
             document["shares"] = tuple(document["shares"])
             document["volumes"] = tuple(_parse_volume(one) for one in document["volumes"])
-            for name in ("dns", "dns_search", "dns_options", "networks"):
+            for name in ("dns", "dns_search", "dns_options", "networks", "aliases"):
                 document[name] = tuple(document[name])
             document["ports"] = tuple(PublishedPort(**port) for port in document["ports"])
             return cls(**document)

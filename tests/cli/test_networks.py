@@ -197,6 +197,30 @@ def test_container_joins_and_leaves_networks_while_it_runs(line: CommandLine) ->
     line.ok("network", "disconnect", "-f", "front", "box")
 
 
+def test_pod_joins_and_leaves_a_network_by_its_name_or_that_of_a_container(line: CommandLine) -> None:
+    line.ok("network", "create", "--internal", "--subnet", "10.99.88.0/24", "front")
+    start(line, "other", "--network", "front")
+    line.ok("pod", "create", "shop")
+    start(line, "web", "--pod", "shop")
+    line.ok("network", "connect", "--ip", "10.99.88.7", "--alias", "store", "front", "shop")
+    start(line, "late", "--pod", "shop")
+    for name in ("shop", "web", "store", "late"):
+        assert "10.99.88.7" in line.ok("exec", "other", "nslookup", name)
+    for name in ("web", "late"):
+        assert addresses(line, name, "front") == "10.99.88.7"
+    assert line.ok("pod", "ps", "--format", "{{.Networks}}") == "private,front"
+    assert line.json("pod", "inspect", "shop")[0]["Networks"] == ["front"]
+    line.ok("rm", "-f", "late")
+    assert line("exec", "other", "nslookup", "late").returncode != 0
+    assert "pod shop is on network front already" in refuse(line, "network", "connect", "front", "web")
+    line.ok("network", "reload", "--all")
+    assert "10.99.88.7" in line.ok("exec", "other", "nslookup", "web")
+    line.ok("network", "disconnect", "front", "web")
+    assert line("exec", "other", "nslookup", "web").returncode != 0
+    assert line.ok("pod", "ps", "--format", "{{.Networks}}") == "private"
+    assert "no container or pod 'nobody'" in refuse(line, "network", "connect", "front", "nobody")
+
+
 def test_reload_brings_lost_interfaces_back(line: CommandLine) -> None:
     line.ok("network", "create", "front")
     start(line, "box", "--cap-add", "NET_ADMIN", "--network", "front")

@@ -72,9 +72,15 @@ def build_inspection(
 
 
 def build_pod_inspection(
-    record: PodRecord, status: str, members: Sequence[tuple[str, str, str]], *, cgroup: str | None
+    record: PodRecord,
+    status: str,
+    members: Sequence[tuple[str, str, str]],
+    *,
+    networks: Sequence[str],
+    cgroup: str | None,
 ) -> dict[str, Any]:
-    """One pod's document, in the shape of `podman pod inspect`; `members` are name, ID and state."""
+    """One pod's document, in the shape of `podman pod inspect`; `members` are name, ID and state, `networks` those that
+    it is on now."""
     return {
         "Id": record.id,
         "Name": record.name,
@@ -86,6 +92,7 @@ def build_pod_inspection(
         "SharedNamespaces": list(record.shares),
         "NetworkMode": record.network.value,
         "IPAddress": record.ip if record.network is NetworkMode.PRIVATE else "",
+        "Networks": list(networks),
         "PortBindings": _build_ports(record),
         "ShmSize": record.shared_memory,
         "Limits": dict(record.limits),

@@ -348,6 +348,7 @@ class Lifecycle:
             forbid_writing(layout)
         monitor = self._monitors.pop(record.id, None)
         steps: list[Callable[[], None]] = [
+            lambda: self._wirer.forget_sharer(record),
             lambda: self._end_processes(record, monitor),
             lambda: end_forwards(sandbox, record.ports),
             lambda: unmount_all(sandbox, layout),

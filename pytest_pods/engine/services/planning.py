@@ -93,11 +93,11 @@ class Planner:
         if record.shares("net"):
             return Wiring(NetworkMode.NONE)
         return self._wirer.plan(
-            spec.network, spec.networks, owner=record.id, known_as=_build_names(record), dns=spec.dns
+            spec.network, spec.networks, owner=record.id, known_as=build_container_names(record), dns=spec.dns
         )
 
 
-def _build_names(record: ContainerRecord) -> tuple[str, ...]:
+def build_container_names(record: ContainerRecord) -> tuple[str, ...]:
     """What a container is called on its networks."""
     return (record.name, record.id[:12], *record.spec.aliases)
 

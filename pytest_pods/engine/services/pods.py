@@ -27,7 +27,7 @@ from pytest_pods.engine.records import Membership
 from pytest_pods.engine.services import pod_records
 from pytest_pods.engine.services.infra import build_infra_record, create_infra
 from pytest_pods.engine.services.planning import Joined
-from pytest_pods.engine.services.pod_setup import PodSetup, build_removal_steps
+from pytest_pods.engine.services.pod_setup import PodSetup, build_removal_steps, find_wiring
 from pytest_pods.engine.services.pod_starting import Bringing
 from pytest_pods.engine.services.sessions import collect_faults
 from pytest_pods.engine.services.wiring import read_interfaces
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from pytest_pods.engine.container import Container
+    from pytest_pods.engine.network_records import InterfaceRecord
     from pytest_pods.engine.pod_records import PodRecord, PodStatus
     from pytest_pods.engine.services.containers import ContainerService
     from pytest_pods.engine.services.sessions import Session
@@ -289,18 +290,23 @@ class PodService:
     def remove_all(self, record: PodRecord) -> None:
         """Takes away whatever there is of a pod, also of a half-made one. Raises CleanupError."""
         lifecycle = self._containers.lifecycle
-        steps: list[Callable[[], None]] = []
+        wirer, wiring = self._containers.wirer, find_wiring(self._session, record)
+        steps: list[Callable[[], None]] = [lambda: wirer.forget_names(wiring, owner=record.id)]
         for container in self.members(record).values():
             steps.append(_build_removal(partial(lifecycle.remove_all, container.record)))
         infra = build_infra_record(record)
         if lifecycle.layout(infra).directory.exists():
             steps.append(lambda: lifecycle.remove_all(infra))
-        shared = build_removal_steps(self._session, record, wirer=self._containers.wirer)
+        shared = build_removal_steps(self._session, record, wirer=wirer)
         collect_faults(f"removing pod {record.name}", [*steps, *shared])
         with self._lock:
             self._made.pop(record.id, None)
 
     # reaching in
+
+    def interfaces(self, record: PodRecord) -> tuple[InterfaceRecord, ...]:
+        """The named networks that it is on now."""
+        return read_interfaces(self._session.layout.pod(record.id).interfaces_file)
 
     def connect(self, record: PodRecord, port: int, *, timeout: float | None) -> socket.socket:
         """Raises OSError as connect(2), NotFoundError where the members have a network each."""
@@ -308,8 +314,10 @@ class PodService:
             raise NotFoundError(f"pod {record.name} shares no network", hint="connect to one of its members")
         layout = self._session.layout.pod(record.id)
         namespace = None if record.network is NetworkMode.HOST else layout.namespace("net")
-        ips = [ip for interface in read_interfaces(layout.interfaces_file) for ip in interface.ips]
-        return self._containers.inside.connect_in(namespace, ips or [*filter(None, [record.ip])], port, timeout=timeout)
+        ips = [record.ip, *(ip for one in read_interfaces(layout.interfaces_file) for ip in one.ips)]
+        return self._containers.inside.connect_in(
+            namespace, [*dict.fromkeys(filter(None, ips))], port, timeout=timeout
+        )
 
     def build_spec(self, record: PodRecord) -> PodSpec:
         """What the pod and its members are, as one would ask for it; what only a process knows, waits, is missing."""
@@ -331,7 +339,8 @@ class PodService:
 
         members = [(name, one.id, one.status) for name, one in self.members(record).items()]
         cgroup = self._session.cgroups.pod(record.id)
-        return build_pod_inspection(record, self.status(record), members, cgroup=cgroup)
+        networks = [one.network for one in self.interfaces(record)]
+        return build_pod_inspection(record, self.status(record), members, networks=networks, cgroup=cgroup)
 
 
 def _goes_on(container: Container) -> bool:
@@ -353,6 +362,7 @@ def build_pod_spec_of(record: PodRecord, members: tuple[MemberSpec, ...]) -> Pod
         ports=ports,
         network=record.network,
         networks=tuple(Attachment(name) for name in record.networks),
+        aliases=record.aliases,
         dns=record.dns,
         dns_search=record.dns_search,
         dns_options=record.dns_options,

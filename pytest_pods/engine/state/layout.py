@@ -160,6 +160,11 @@ class _SharedFiles:
         """The named networks that it is on, and as what."""
         return self.directory / "interfaces.json"
 
+    @property
+    def interfaces_lock(self) -> Path:
+        """Held while it joins or leaves a network, and while who is in it gets another name."""
+        return self.directory / "interfaces.lock"
+
 
 @dataclass(frozen=True, slots=True)
 class ContainerLayout(_SharedFiles):
@@ -239,11 +244,6 @@ class ContainerLayout(_SharedFiles):
     def fault_file(self) -> Path:
         """Why a container ended that did not end by itself: its monitor was lost, say."""
         return self.directory / "fault"
-
-    @property
-    def interfaces_lock(self) -> Path:
-        """Held while it joins or leaves a network."""
-        return self.directory / "interfaces.lock"
 
     @property
     def stopped_file(self) -> Path:

@@ -210,7 +210,7 @@ def test_pod_and_its_members_are_found_by_name_on_a_network(engine: Engine) -> N
     assert fetch(pod.url(8080)) == "hello\n"
     with pod.connect(8080, timeout=5) as connection:
         assert connection.getpeername()[1] == 8080
-    with pytest.raises(WrongStateError, match="is that of pod shop"):
+    with pytest.raises(ConflictError, match="pod shop is on network front already"):
         engine.network("front").connect(pod["web"])
     pod.remove()
     client.fail("wget -qO- -T 1 http://shop:8080/")
