@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
+from contextlib import ExitStack
 
 from pytest_pods.engine.api import Engine
 from pytest_pods.engine.errors import PodsError
 from tests.support.fixtures_store import BUSYBOX
-from tests.support.name_client import NO_ERROR, name_client
+from tests.support.name_client import NO_ERROR, client_of, name_client
 
 SLEEP = ["sleep", "1000"]
 
@@ -66,6 +67,26 @@ def test_name_is_known_as_soon_as_its_container_is_there(engine: Engine) -> None
             assert client.addresses(f"db{number}") == [container.ip]
             network.disconnect(container)
             assert not client.knows(f"db{number}")
+
+
+def test_no_question_to_any_of_many_networks_is_lost_when_names_change(engine: Engine) -> None:
+    networks = [engine.create_network(f"net{number}", internal=True, ipv6=True) for number in range(8)]
+    web = engine.run(BUSYBOX, SLEEP, name="web", networks=networks)
+    other = engine.create(BUSYBOX, SLEEP)
+    namespace = engine.store.session(engine.session_id).container(web.id).namespace("net")
+    with ExitStack() as stack:
+        clients = [
+            stack.enter_context(client_of(engine, gateway, namespace))
+            for network in networks
+            for gateway in network.gateways
+        ]
+        for number in range(20):
+            if number % 2:
+                networks[0].disconnect(other)
+            else:
+                networks[0].connect(other)
+            # Right away, and the last ones first: a server listens at one address after the other.
+            assert [client.ask("web")[0] for client in reversed(clients)] == [NO_ERROR] * len(clients)
 
 
 def test_killed_name_server_is_replaced_with_the_next_change(engine: Engine) -> None:
