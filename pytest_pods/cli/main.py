@@ -160,7 +160,7 @@ _NOUNS: Mapping[str, Mapping[str, str]] = {
 }
 
 HIDDEN = {
-    "restart-ended": "start a container again as its restart policy wants it (for its monitor)",
+    "container-ended": "do what is to follow the end of a container (for its monitor)",
     "follow-health": "check a container's health until it ends (for its session)",
 }
 

@@ -7,6 +7,8 @@ import urllib.request
 
 import pytest
 
+from pytest_pods.engine.api import Engine
+from pytest_pods.engine.services.infra import build_infra_record
 from tests.support.fixtures_cli import CommandLine
 from tests.support.fixtures_store import BUSYBOX
 
@@ -128,6 +130,28 @@ def test_pod_takes_the_place_of_one_with_its_name_where_that_is_asked_for(cli: C
     first = cli.ok(*CREATE, "shop")
     assert cli(*CREATE, "shop").returncode == 125
     assert cli.ok(*CREATE, "--replace", "shop") != first
+
+
+def test_pod_that_is_to_stop_ends_with_its_last_container(cli: CommandLine) -> None:
+    cli.ok(*CREATE, "--share", "+pid", "--exit-policy", "stop", "shop")
+    for name in ("a", "b"):
+        join(cli, "shop", name)
+    (record,) = Engine.sessions(cli.root)
+    engine = Engine.attach(record.id, root=cli.root)
+    try:
+        lifecycle, infra = engine._service.lifecycle, build_infra_record(engine.pod("shop").record)
+        cli.ok("stop", "a")
+        assert lifecycle.state(infra).status == "running"
+        cli.ok("kill", "b")
+        assert lifecycle.wait(infra, timeout=20) == 137
+        join(cli, "shop", "late")
+        assert cli.ok("exec", "late", "cat", "/proc/1/comm") == "pause"
+        cli.ok("rm", "-f", "late")
+        assert lifecycle.wait(infra, timeout=20) == 137
+        assert cli.ok("pod", "start", "shop") == "shop"
+        assert cli.ok("exec", "b", "echo", "again") == "again"
+    finally:
+        engine.close()
 
 
 @pytest.mark.parametrize(

@@ -122,6 +122,7 @@ class ContainerService:
                 plan.wiring, owner=record.id, namespace=self.lifecycle.layout(record).namespace("net")
             )
             try:
+                self.lifecycle.ensure_pids(record)
                 self.lifecycle.watch(record, creation.start_monitor(creation.write_configuration(image.config)))
             except BaseException:
                 # Its faults must not take the place of this one, least of all of Ctrl-C.

@@ -27,6 +27,7 @@ from pytest_pods.engine.host.pipes import Pipe, wait_readable
 from pytest_pods.engine.host.programs import get_version
 from pytest_pods.engine.runtime import runc
 from pytest_pods.engine.services import container_state, planning, restarting
+from pytest_pods.engine.services.container_records import list_members
 from pytest_pods.engine.services.mounting import unmount_all
 from pytest_pods.engine.services.placement import find_cgroup, is_infra, owns_network, shares_pids
 from pytest_pods.engine.services.publishing import end_forwards
@@ -91,7 +92,7 @@ class Lifecycle:
         self._supervisor = restarting.Supervisor(
             session,
             open_exit=self.open_exit_descriptor,
-            restart=self.restart_ended,
+            follow_end=self.follow_end,
             runs=lambda one: self.state(one).running,
         )
 
@@ -130,11 +131,19 @@ class Lifecycle:
             with restarting.deciding(self.layout(record)):
                 restarting.allow(record, self.layout(record))
                 self._start(record)
-            self._supervisor.watch(record)
         else:
             self._start(record)
+        self._supervisor.watch(record)
 
-    def restart_ended(self, record: ContainerRecord) -> bool:
+    def follow_end(self, record: ContainerRecord) -> bool:
+        """What is to follow a container's end: its restart policy may have it started again, after a pause; if not, the
+        exit policy of its pod may end that with its last member. Whether it was started again."""
+        if self._restart_ended(record):
+            return True
+        self._end_pod_with_last(record)
+        return False
+
+    def _restart_ended(self, record: ContainerRecord) -> bool:
         """Starts a container again if it has ended and is to be, after a pause; whether it did."""
         layout = self.layout(record)
         state = self.state(record)
@@ -149,12 +158,50 @@ class Lifecycle:
             restarting.note_restart(layout, state)
         return True
 
+    def _end_pod_with_last(self, record: ContainerRecord) -> None:
+        pod = restarting.find_pod_to_end(self._session, record)
+        if pod is None:
+            return
+        from pytest_pods.engine.services.infra import build_infra_record
+
+        infra = build_infra_record(pod)
+        # Held as by a member that is about to need the namespace: none comes between the look and the end.
+        with suppress(FileNotFoundError), restarting.deciding(self.layout(infra)):
+            members = list_members(self._session.layout, pod.id)
+            if not any(self._goes_on(one) for one in members if one.membership and not one.membership.init):
+                self.stop(infra, timeout=0)
+
+    def _goes_on(self, record: ContainerRecord) -> bool:
+        """Also one that is yet to be started."""
+        try:
+            state = self.state(record)
+        except ContainerNotFoundError:
+            return False
+        return state.running or state.restarting or state.status == "created"
+
+    def ensure_pids(self, record: ContainerRecord) -> None:
+        """A member's PID namespace is there afterwards, also if its pod had ended with the last member."""
+        membership = record.membership
+        if membership is None or membership.infra or not self._session.pid_namespaces or not record.shares("pid"):
+            return
+        from pytest_pods.engine.services.infra import build_infra_record
+        from pytest_pods.engine.services.pod_records import find_pod_record
+
+        pod = find_pod_record(self._session, membership.pod_id)
+        if pod is None:
+            raise PodNotFoundError(f"pod {membership.pod_name} ({membership.pod_id[:12]}) was removed")
+        infra = build_infra_record(pod)
+        with restarting.deciding(self.layout(infra)):
+            if not self.state(infra).running:
+                self._start(infra)
+
     def _start(self, record: ContainerRecord) -> None:
         state = self.state(record)
         if state.running:
             raise WrongStateError(f"container {record.name} runs already")
         if state.status == "exited":
             self._reset(record)
+            self.ensure_pids(record)
             self.watch(record, self._create_again(record))
         pid = container_state.find_number(self.layout(record).pid_file)
         if pid is None:
@@ -367,6 +414,7 @@ class Lifecycle:
             lambda: planning.release_name(self._session.layout, record.name, owner=record.id),
         ]
         collect_faults(f"removing container {record.name}", steps)
+        self._end_pod_with_last(record)
 
     def _end_processes(self, record: ContainerRecord, monitor: SandboxProcess | None) -> None:
         layout = self.layout(record)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import signal as signals
 import threading
-import time
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -21,7 +20,6 @@ from pytest_pods.engine.errors import (
     PodsError,
     WrongStateError,
 )
-from pytest_pods.engine.host.pipes import wait_readable
 from pytest_pods.engine.pod import Pod
 from pytest_pods.engine.records import Membership
 from pytest_pods.engine.services import pod_records
@@ -35,7 +33,6 @@ from pytest_pods.engine.specs.networks import Attachment, NetworkMode
 from pytest_pods.engine.specs.pods import SHARED, MemberSpec, PodSpec
 from pytest_pods.engine.specs.ports import PortSpec
 from pytest_pods.engine.specs.values import parse_signal
-from pytest_pods.engine.state.sessions import SessionKind
 
 if TYPE_CHECKING:
     import socket
@@ -47,9 +44,6 @@ if TYPE_CHECKING:
     from pytest_pods.engine.services.containers import ContainerService
     from pytest_pods.engine.services.sessions import Session
     from pytest_pods.engine.specs.mounts import MountSpec
-
-
-_RESTART_PAUSE_S = 0.1
 
 
 class PodService:
@@ -117,8 +111,6 @@ class PodService:
             raise
         finally:
             setup.close()
-        if start:
-            self._follow_exit_policy(record)
         return Pod(record, self, spec)
 
     def _give_back(self, record: PodRecord) -> None:
@@ -180,8 +172,9 @@ class PodService:
         """Starts the members that do not run, in order, and waits for those whose wait is known. Raises PodFailedError;
         the pod stays."""
         self._require(record)
-        self._ensure_infra(record)
         members = self.members(record)
+        for container in members.values():
+            self._containers.lifecycle.ensure_pids(container.record)
         Bringing(
             record.name,
             [_build_member(name, container) for name, container in members.items()],
@@ -189,38 +182,6 @@ class PodService:
             remove=lambda container: None,
             timeout=self._containers.default_timeout,
         ).start()
-        self._follow_exit_policy(record)
-
-    def _follow_exit_policy(self, record: PodRecord) -> None:
-        """With "stop", what holds the pod's PID namespace ends with the last member. Nothing else of a pod runs.
-
-        Only in a session of this process: in one that is kept it stays until the pod is stopped.
-        """
-        if record.exit_policy != "stop" or not self._holds_pids(record) or self._session.kind is not SessionKind.OWNED:
-            return
-        name = f"pytest-pods end of {record.name}"
-        threading.Thread(target=self._stop_with_last, args=(record,), name=name, daemon=True).start()
-
-    def _stop_with_last(self, record: PodRecord) -> None:
-        # Gone meanwhile, by whatever way: there is nothing to stop any more.
-        with suppress(PodsError, OSError):
-            while lasting := [one for one in self._lasting(record).values() if _goes_on(one)]:
-                descriptor = lasting[0].open_exit_descriptor()
-                if descriptor is None:
-                    # Its restart policy is about to start it.
-                    time.sleep(_RESTART_PAUSE_S)
-                    continue
-                try:
-                    wait_readable(descriptor.fileno(), None)
-                finally:
-                    descriptor.close()
-            self._containers.lifecycle.stop(build_infra_record(record), timeout=0)
-
-    def _ensure_infra(self, record: PodRecord) -> None:
-        if self._holds_pids(record):
-            infra = build_infra_record(record)
-            if not self._containers.lifecycle.state(infra).running:
-                self._containers.lifecycle.start(infra)
 
     def stop(self, record: PodRecord, *, timeout: float | None) -> None:
         """All members at once: each gets its own grace."""
@@ -341,11 +302,6 @@ class PodService:
         cgroup = self._session.cgroups.pod(record.id)
         networks = [one.network for one in self.interfaces(record)]
         return build_pod_inspection(record, self.status(record), members, networks=networks, cgroup=cgroup)
-
-
-def _goes_on(container: Container) -> bool:
-    state = container.state()
-    return state.running or state.restarting or (state.status == "created" and container.spec.restartable)
 
 
 def build_pod_spec_of(record: PodRecord, members: tuple[MemberSpec, ...]) -> PodSpec:

@@ -3,8 +3,9 @@
 One that is ended because it was not well has failed, whatever its exit code; its health check may ask for a restart.
 
 In a session that this process owns a thread waits for its end. In one that outlives its processes its monitor starts
-`pytest-pods restart-ended` when it ends. Whoever stops a container on purpose says so first, and then waits for a
-restart that is under way: so no stop is undone.
+`pytest-pods container-ended` when it ends. Whoever stops a container on purpose says so first, and then waits for a
+restart that is under way: so no stop is undone. The exit policy of a pod, which may end with its last member, is
+followed by the same.
 """
 
 from __future__ import annotations
@@ -25,12 +26,13 @@ from pytest_pods.engine.state.sessions import SessionKind
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from pytest_pods.engine.pod_records import PodRecord
     from pytest_pods.engine.records import ContainerRecord, ContainerState
     from pytest_pods.engine.services.lifecycle import ExitDescriptor
     from pytest_pods.engine.services.sessions import Session
     from pytest_pods.engine.state.layout import ContainerLayout
 
-COMMAND = "restart-ended"
+COMMAND = "container-ended"
 """The command line's command for it, which no help shows."""
 
 _SHORTEST_S, _LONGEST_S = 0.1, 60.0
@@ -101,34 +103,53 @@ def _was_steady(state: ContainerState) -> bool:
     return (state.finished_at - state.started_at).total_seconds() >= _STEADY_S
 
 
+def has_consequences(session: Session, record: ContainerRecord) -> bool:
+    """Whether something follows the container's end: a restart, or the end of its pod."""
+    return record.spec.restartable or find_pod_to_end(session, record) is not None
+
+
+def find_pod_to_end(session: Session, record: ContainerRecord) -> PodRecord | None:
+    """The pod of a member that is to stop with its last one: what holds its PID namespace, the only thing of a pod that
+    runs by itself."""
+    membership = record.membership
+    if membership is None or membership.infra or not session.pid_namespaces or not record.shares("pid"):
+        return None
+    from pytest_pods.engine.services.pod_records import find_pod_record
+
+    pod = find_pod_record(session, membership.pod_id)
+    return pod if pod is not None and pod.exit_policy == "stop" else None
+
+
 class Supervisor:
-    """Waits for the ends of containers that may be started again, in a session of this process."""
+    """Waits for the ends of containers that something follows, in a session of this process."""
 
     def __init__(
         self,
         session: Session,
         *,
         open_exit: Callable[[ContainerRecord], ExitDescriptor | None],
-        restart: Callable[[ContainerRecord], bool],
+        follow_end: Callable[[ContainerRecord], bool],
         runs: Callable[[ContainerRecord], bool],
     ) -> None:
-        """`restart` pauses and starts it again; it answers whether it has. `runs` tells whether it runs now."""
+        """`follow_end` does what is to follow; it answers whether the container was started again. `runs` tells whether
+        it runs now."""
         self._session = session
         self._open_exit = open_exit
-        self._restart = restart
+        self._follow_end = follow_end
         self._runs = runs
         self._lock = threading.Lock()
         self._watched: set[str] = set()
 
     def watch(self, record: ContainerRecord) -> None:
-        """From now on; nothing happens for one that is never restarted, or in a session with a life of its own."""
-        if not record.spec.restartable or self._session.kind is not SessionKind.OWNED:
+        """From now on; nothing happens for a container whose end nothing follows, or in a session with a life of its
+        own."""
+        if self._session.kind is not SessionKind.OWNED or not has_consequences(self._session, record):
             return
         with self._lock:
             if record.id in self._watched:
                 return
             self._watched.add(record.id)
-        name = f"pytest-pods restart {record.name}"
+        name = f"pytest-pods end of {record.name}"
         threading.Thread(target=self._follow, args=(record,), name=name, daemon=True).start()
 
     def _follow(self, record: ContainerRecord) -> None:
@@ -136,7 +157,7 @@ class Supervisor:
         with suppress(PodsError, OSError):
             while True:
                 self._await_end(record)
-                if self._restart(record):
+                if self._follow_end(record):
                     continue
                 with self._lock:
                     # Under the lock: who starts it on purpose meanwhile is seen here, or sees that nobody watches.
@@ -156,9 +177,9 @@ class Supervisor:
 
 
 def build_exit_command(session: Session, record: ContainerRecord) -> tuple[str, ...]:
-    """What the monitor executes when a container that may be started again has ended: nothing while the session is its
+    """What the monitor executes when a container has ended and something follows: nothing while the session is its
     owner's alone, since only one with a life of its own listens. It does not hold the monitor up."""
-    if not record.spec.restartable:
+    if not has_consequences(session, record):
         return ()
     script = 'test -S "$1" && shift && "$@" >/dev/null 2>&1 &'
     store, layout = session.store, session.layout
