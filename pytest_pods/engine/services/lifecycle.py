@@ -154,8 +154,7 @@ class Lifecycle:
             state = self.state(record)
             if not state.restarting:
                 return False
-            self._start(record)
-            restarting.note_restart(layout, state)
+            self._start(record, called=restarting.announce_restart(layout, state))
         return True
 
     def _end_pod_with_last(self, record: ContainerRecord) -> None:
@@ -195,7 +194,7 @@ class Lifecycle:
             if not self.state(infra).running:
                 self._start(infra)
 
-    def _start(self, record: ContainerRecord) -> None:
+    def _start(self, record: ContainerRecord, *, called: str = "") -> None:
         state = self.state(record)
         if state.running:
             raise WrongStateError(f"container {record.name} runs already")
@@ -207,7 +206,7 @@ class Lifecycle:
         if pid is None:
             raise WrongStateError(f"container {record.name} was not completely created", hint="remove it")
         marker = self.layout(record).started_file
-        marker.touch()
+        write_atomically(marker, called.encode())
         try:
             self._open_gate(record, pid)
         except BaseException:

@@ -10,6 +10,7 @@ followed by the same.
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -41,9 +42,14 @@ _STEADY_S = 10.0
 
 
 def read_restarts(layout: ContainerLayout) -> tuple[int, int]:
-    """How often it was started again, and how often in a row soon after the time before."""
-    words = (find_bytes(layout.restarts_file) or b"").split()
+    """How often it was started again, and how often in a row soon after the time before.
+
+    A restart that was announced counts from the moment that its start is there: in one step, whoever is killed when.
+    """
+    words = (find_bytes(layout.restarts_file) or b"").decode().split()
     try:
+        if len(words) > 2 and words[4] == (find_bytes(layout.started_file) or b"").decode():
+            return int(words[2]), int(words[3])
         return int(words[0]), int(words[1])
     except (IndexError, ValueError):
         return 0, 0
@@ -85,10 +91,16 @@ def allow(record: ContainerRecord, layout: ContainerLayout) -> None:
         layout.restart_asked_file.unlink(missing_ok=True)
 
 
-def note_restart(layout: ContainerLayout, state: ContainerState) -> None:
-    """Counts a restart that has happened; `state` is how it ended before."""
+def announce_restart(layout: ContainerLayout, state: ContainerState) -> str:
+    """What the start is to be called for the restart to be counted; `state` is how it ended before.
+
+    Not counted before it, when the last restart would seem to be none, nor after it, when nobody may be left to count.
+    """
     total, in_row = read_restarts(layout)
-    write_atomically(layout.restarts_file, f"{total + 1} {0 if _was_steady(state) else in_row + 1}".encode())
+    start = os.urandom(8).hex()
+    content = f"{total} {in_row} {total + 1} {0 if _was_steady(state) else in_row + 1} {start}"
+    write_atomically(layout.restarts_file, content.encode())
+    return start
 
 
 def find_pause_s(layout: ContainerLayout, state: ContainerState) -> float:

@@ -233,7 +233,8 @@ class ContainerLayout(_SharedFiles):
 
     @property
     def started_file(self) -> Path:
-        """Its time of change is when the container was started; absent before."""
+        """Its time of change is when the container was started; absent before. Contains what its restart policy calls
+        the start, nothing if somebody has started it."""
         return self.directory / "started"
 
     @property
@@ -252,7 +253,8 @@ class ContainerLayout(_SharedFiles):
 
     @property
     def restarts_file(self) -> Path:
-        """How often its restart policy has started it again, and how often of that soon after the time before."""
+        """How often its restart policy has started it again, and how often of that soon after the time before; then
+        what both are once there is a start that is called as said there."""
         return self.directory / "restarts"
 
     @property
