@@ -207,6 +207,7 @@ class Engine:
         self._session.listen(lease_s=seconds)
         if self._containers is not None:
             self._containers.hand_over_health()
+            self._containers.lifecycle.hand_over()
         return self._session.id
 
     @property

@@ -143,6 +143,16 @@ class Lifecycle:
         self._end_pod_with_last(record)
         return False
 
+    def hand_over(self) -> None:
+        """The session has just got a life of its own. Ends are followed by monitors from now on; those of before by
+        programs of their own, since this process may not be there for long."""
+        for record in self._supervisor.list_ended():
+            argv = restarting.build_exit_command(self._session, record)
+            if argv:
+                self._session.start().spawn(
+                    argv, env={"PATH": os.defpath, "PYTHONPATH": restarting.find_package_parent()}
+                )
+
     def _restart_ended(self, record: ContainerRecord) -> bool:
         """Starts a container again if it has ended and is to be, after a pause; whether it did."""
         layout = self.layout(record)

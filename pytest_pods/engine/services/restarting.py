@@ -150,7 +150,7 @@ class Supervisor:
         self._follow_end = follow_end
         self._runs = runs
         self._lock = threading.Lock()
-        self._watched: set[str] = set()
+        self._watched: dict[str, ContainerRecord] = {}
 
     def watch(self, record: ContainerRecord) -> None:
         """From now on; nothing happens for a container whose end nothing follows, or in a session with a life of its
@@ -160,7 +160,7 @@ class Supervisor:
         with self._lock:
             if record.id in self._watched:
                 return
-            self._watched.add(record.id)
+            self._watched[record.id] = record
         name = f"pytest-pods end of {record.name}"
         threading.Thread(target=self._follow, args=(record,), name=name, daemon=True).start()
 
@@ -174,10 +174,22 @@ class Supervisor:
                 with self._lock:
                     # Under the lock: who starts it on purpose meanwhile is seen here, or sees that nobody watches.
                     if not self._runs(record):
-                        self._watched.discard(record.id)
+                        self._watched.pop(record.id, None)
                         return
         with self._lock:
-            self._watched.discard(record.id)
+            self._watched.pop(record.id, None)
+
+    def list_ended(self) -> list[ContainerRecord]:
+        """Those that have ended, and whose ends may not have been followed yet."""
+        with self._lock:
+            watched = [*self._watched.values()]
+        found = []
+        for record in watched:
+            # One that was removed has no end to follow.
+            with suppress(PodsError):
+                if not self._runs(record):
+                    found.append(record)
+        return found
 
     def _await_end(self, record: ContainerRecord) -> None:
         descriptor = self._open_exit(record)

@@ -149,6 +149,24 @@ def test_member_of_a_pod_is_restarted_in_its_place(engine: Engine) -> None:
     assert pod["a"].succeed("readlink /proc/self/ns/net") == pod["b"].succeed("readlink /proc/self/ns/net")
 
 
+def test_restart_that_is_due_when_the_session_is_kept_is_made_without_the_process_that_made_it(
+    image_store: Path,
+) -> None:
+    engine = Engine.open(root=image_store)
+    # The pause before the restart is longer each time.
+    container = engine.run(BUSYBOX, tired(4), network="none", restart="always")
+    container.wait_until(lambda: container.state().restarts == 2 and container.state().restarting, timeout=20)
+    session_id = engine.keep(60)
+    engine.close()
+    other = Engine.attach(session_id, root=image_store)
+    try:
+        found = other.container(container.id)
+        found.wait_until(lambda: found.running and starts(found) == 4, timeout=20)
+        assert found.state().restarts == 3
+    finally:
+        other.end()
+
+
 def test_kept_session_restarts_without_the_process_that_made_it(image_store: Path) -> None:
     engine = Engine.open(root=image_store)
     command = ["sh", "-c", "echo start; exec sleep 1000"]
