@@ -76,9 +76,9 @@ class Network:
         return datetime.fromtimestamp(self._record.created, UTC)
 
     def containers(self) -> list[Container]:
-        """Those that are on it, also as members of pods, oldest first."""
+        """Those that are on it, also by the network of a pod or of another container, oldest first."""
         users = set(self._service.networks.users(self._record))
-        return [one for one in self._service.list() if one.id in users or one.record.shared_network in users]
+        return [one for one in self._service.list() if (one.record.shared_network or one).id in users]
 
     def connect(
         self,
@@ -89,8 +89,11 @@ class Network:
         mac: str | None = None,
         interface: str | None = None,
     ) -> InterfaceRecord:
-        """Puts a container or a pod on it, also while that runs. With a member it is its pod that joins, since they
-        have one network. Raises ConflictError, AddressInUseError, WrongStateError, NetworkError."""
+        """Puts a container or a pod on it, also while that runs. What has one network joins together: with a member it
+        is its pod, and with a container in the network of another that one.
+
+        Raises ConflictError, AddressInUseError, WrongStateError, NetworkError.
+        """
         from pytest_pods.engine.specs.networks import build_attachment
 
         options = {"aliases": aliases, "ip": ip, "mac": mac, "interface": interface}

@@ -167,7 +167,8 @@ class Pod(Mapping[str, "Container"]):
         return self._service.wait(self._record, timeout=timeout)
 
     def remove(self, *, force: bool = True) -> None:
-        """Removes it with all members; running ones are killed, or with `force=False` refused (WrongStateError)."""
+        """Removes it with all members. Running ones are killed, and other containers in its network are removed before
+        it, or with `force=False` refused (WrongStateError, InUseError)."""
         self._service.remove(self._record, force=force)
 
     def kube_document(self) -> str:

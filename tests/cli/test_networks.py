@@ -221,6 +221,35 @@ def test_pod_joins_and_leaves_a_network_by_its_name_or_that_of_a_container(line:
     assert "no container or pod 'nobody'" in refuse(line, "network", "connect", "front", "nobody")
 
 
+def test_container_in_the_network_of_another(line: CommandLine) -> None:
+    line.ok("network", "create", "--internal", "front")
+    start(line, "db", "--network", "front")
+    start(line, "sidecar", "--network", "container:db")
+    namespaces = {line.ok("exec", name, "readlink", "/proc/self/ns/net") for name in ("db", "sidecar")}
+    assert len(namespaces) == 1
+    assert addresses(line, "sidecar", "front") == addresses(line, "db", "front")
+    assert line.ok("ps", "--format", "{{.Names}}", "-f", "network=front").split() == ["sidecar", "db"]
+    for words, said in (
+        (("--network", "container:nobody"), "no container 'nobody'"),
+        (("--network", "container:"), "names no container"),
+        (("--network", "container:db", "--network", "front"), "cannot be combined"),
+        (("--network", "container:db", "--ip", "10.89.0.9"), "belong to a network with names"),
+        (("--network", "container:db", "--pod", "shop"), "were both given"),
+        (("--network", "ns:/proc/1/ns/net"), "is not joined by its path"),
+    ):
+        assert said in refuse(line, "run", "-d", *words, BUSYBOX, "sleep", "1")
+    line.ok("stop", "-t", "0", "sidecar", "db")
+    assert "network of container db is also that of sidecar" in refuse(line, "rm", "db")
+    assert len(line.ok("rm", "--all").split()) == 2
+
+
+def test_container_with_its_own_resolv_conf_has_none_where_the_image_has_none(line: CommandLine) -> None:
+    assert line("run", "--rm", "--dns", "none", BUSYBOX, "cat", "/etc/resolv.conf").returncode == 1
+    assert "cannot be combined with dns_search" in refuse(
+        line, "run", "--rm", "--dns", "none", "--dns-search", "a.test", BUSYBOX, "true"
+    )
+
+
 def test_reload_brings_lost_interfaces_back(line: CommandLine) -> None:
     line.ok("network", "create", "front")
     start(line, "box", "--cap-add", "NET_ADMIN", "--network", "front")

@@ -97,6 +97,7 @@ def build_pod_inspection(
         "ShmSize": record.shared_memory,
         "Limits": dict(record.limits),
         "ExitPolicy": record.exit_policy,
+        "RestartPolicy": str(record.restart or "no"),
         "NumContainers": len(members),
         "Containers": [{"Id": member_id, "Name": name, "State": state} for name, member_id, state in members],
         "Session": record.session_id,
@@ -217,7 +218,7 @@ def _build_host_config(record: ContainerRecord) -> dict[str, Any]:
         "Tmpfs": {
             mount.target: ",".join(_tmpfs_options(mount)) for mount in spec.mounts if isinstance(mount, TmpfsMount)
         },
-        "NetworkMode": _find_mode(spec),
+        "NetworkMode": _find_mode(record),
         "PortBindings": _build_ports(record),
         "AutoRemove": spec.remove,
         "CapAdd": list(spec.cap_add),
@@ -225,7 +226,7 @@ def _build_host_config(record: ContainerRecord) -> dict[str, Any]:
         "Privileged": spec.privileged,
         "ReadonlyRootfs": spec.read_only,
         "SecurityOpt": _security_options(spec),
-        "Dns": list(spec.dns),
+        "Dns": ["none"] if spec.image_resolv_conf else list(spec.dns),
         "DnsSearch": list(spec.dns_search),
         "DnsOptions": list(spec.dns_options),
         "ExtraHosts": [f"{name}:{address}" for name, address in spec.add_hosts.items()],
@@ -264,5 +265,8 @@ def _build_network(record: ContainerRecord, endpoints: Mapping[str, Any]) -> dic
     return {"IPAddress": ip, "Ports": _build_ports(record), "Networks": dict(endpoints)}
 
 
-def _find_mode(spec: ContainerSpec) -> str:
+def _find_mode(record: ContainerRecord) -> str:
+    if record.network_of is not None and not record.network_of.pod:
+        return f"container:{record.network_of.id}"
+    spec = record.spec
     return spec.networks[0].network if spec.networks else spec.network.value

@@ -1,25 +1,24 @@
 """Networks of a container or pod that is there already: it joins and leaves them while it runs.
 
-A member of a pod has the pod's network, so that with a member it is the pod which joins and leaves.
+A member of a pod has the pod's network, so that with a member it is the pod which joins and leaves; and so it is with a
+container in the network of another.
 """
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-from pytest_pods.engine.errors import ConflictError, NetworkNotFoundError, NotFoundError
+from pytest_pods.engine.errors import ConflictError, NetworkNotFoundError
 from pytest_pods.engine.network.uplink import GATEWAY, NAME_SERVER
 from pytest_pods.engine.services.etc_files import EtcRequest, build_resolv_conf
 from pytest_pods.engine.services.placement import find_interfaces
-from pytest_pods.engine.services.sharing import find_shared_names
+from pytest_pods.engine.services.sharing import changing, find_shared_names
 from pytest_pods.engine.services.stations import Station, find_station
 from pytest_pods.engine.services.wiring import rebuild_wiring, write_interfaces
 from pytest_pods.engine.specs.networks import NetworkMode
-from pytest_pods.engine.state.locks import brief
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from pytest_pods.engine.network_records import InterfaceRecord
     from pytest_pods.engine.pod_records import PodRecord
@@ -46,7 +45,7 @@ class Connecting:
         """Raises ConflictError if it is on the network, WrongStateError if it has no network that could join others."""
         station = find_station(self._session, record)
         station.check_joinable()
-        with _changing(station):
+        with changing(station):
             before = station.interfaces
             network = self._networks.definitions.get(attachment.network)
             if any(one.network_id == network.id for one in before):
@@ -63,7 +62,7 @@ class Connecting:
                     owner=station.owner,
                     namespace=station.namespace,
                     servers=station.dns,
-                    more_names=find_shared_names(self._session.layout, station.owner),
+                    more_names=find_shared_names(self._session.layout, station.layout),
                 )
             except BaseException:
                 self._networks.release([new], owner=station.owner)
@@ -75,7 +74,7 @@ class Connecting:
     def disconnect(self, record: ContainerRecord | PodRecord, network: str) -> None:
         """Raises NetworkNotFoundError if it is not on the network."""
         station = find_station(self._session, record)
-        with _changing(station):
+        with changing(station):
             before = station.interfaces
             gone = next((one for one in before if network in (one.network, one.network_id)), None)
             if gone is None:
@@ -89,7 +88,7 @@ class Connecting:
     def reload(self, record: ContainerRecord | PodRecord) -> None:
         """Plugs it anew into all that it is on, with the same addresses, and makes its names known again."""
         station = find_station(self._session, record)
-        with _changing(station):
+        with changing(station):
             interfaces = station.interfaces
             way_out = rebuild_wiring(station.mode, ip=station.ip, interfaces=())
             if way_out.lease is not None:
@@ -101,7 +100,7 @@ class Connecting:
                     owner=station.owner,
                     namespace=station.namespace,
                     servers=station.dns,
-                    more_names=find_shared_names(self._session.layout, station.owner),
+                    more_names=find_shared_names(self._session.layout, station.layout),
                 )
 
     def _write_resolv_conf(self, station: Station, interfaces: tuple[InterfaceRecord, ...]) -> None:
@@ -122,13 +121,3 @@ class Connecting:
         )
         # In place: whoever has the network has this very file.
         station.layout.resolv_file.write_text(text)
-
-
-@contextmanager
-def _changing(station: Station) -> Iterator[None]:
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(brief(station.layout.interfaces_lock))
-        except FileNotFoundError as error:
-            raise NotFoundError(f"{station.subject} was removed") from error
-        yield

@@ -25,7 +25,7 @@ from pytest_pods.engine.services.placement import find_interfaces, find_network_
 from pytest_pods.engine.services.planning import Joined, Plan, Planner
 from pytest_pods.engine.services.pod_records import list_pod_records
 from pytest_pods.engine.services.publishing import forward_ports
-from pytest_pods.engine.services.sharing import introduce
+from pytest_pods.engine.services.sharing import introduce, join_network
 from pytest_pods.engine.services.wiring import Wirer
 from pytest_pods.engine.specs.mounts import ImageMount
 
@@ -86,14 +86,17 @@ class ContainerService:
         self._health: HealthService | None = None
 
     def create(self, spec: ContainerSpec, *, joined: Joined | None = None) -> Container:
-        """A container that waits to be started, in the pod that its spec names or as the member of `joined`.
+        """A container that waits to be started, in the pod, or the network of the container, that its spec names, or as
+        the member of `joined`.
 
         What was half made when something failed is removed again.
         """
         if spec.pod is not None:
             joined = self._join(spec, spec.pod)
-            spec = spec.with_changes(name=joined.membership.member)
+            restart = joined.pod.restart if spec.restart is None and not spec.remove else spec.restart
+            spec = spec.with_changes(name=joined.membership.member, restart=restart)
         spec = self.extensions.resolve(spec)
+        in_network = self._find_network(spec)
         images = self._images()
         policy = spec.pull or self._pull_policy
         image = images.ensure(spec.image, policy=policy, platform=spec.platform)
@@ -101,7 +104,7 @@ class ContainerService:
         facts = self.host_facts()
         self._session.start()
         self._session.cgroups.check_limits(spec.limits, subject=spec.name or spec.image)
-        plan = self.planner.plan(spec, image, joined)
+        plan = self.planner.plan(spec, image, joined, in_network=in_network)
         plan.record = with_mounts(plan.record, image.config, mounted)
         if joined is not None and joined.pod.volumes:
             from pytest_pods.engine.services.pod_volumes import settle_pod_volumes
@@ -199,6 +202,13 @@ class ContainerService:
         from pytest_pods.engine.services.pod_records import get_pod_record, join_later
 
         return join_later(spec, get_pod_record(self._session, name), members=self.list())
+
+    def _find_network(self, spec: ContainerSpec) -> Callable[[ContainerRecord], ContainerRecord]:
+        """What puts a container into the network that its spec names. Raises ContainerNotFoundError."""
+        if spec.network_container is None:
+            return lambda record: record
+        other = self.get(spec.network_container).record
+        return lambda record: join_network(record, other)
 
     def _create_again(self, record: ContainerRecord) -> SandboxProcess:
         creation = Creation(self._session, record, facts=self.host_facts())

@@ -32,6 +32,7 @@ from pytest_pods.engine.services.mounting import unmount_all
 from pytest_pods.engine.services.placement import find_cgroup, is_infra, owns_network, shares_pids
 from pytest_pods.engine.services.publishing import end_forwards
 from pytest_pods.engine.services.sessions import collect_faults, remove_trees
+from pytest_pods.engine.services.sharing import close_network
 from pytest_pods.engine.services.wiring import read_interfaces, rebuild_wiring
 from pytest_pods.engine.specs.networks import NetworkMode
 from pytest_pods.engine.specs.values import parse_signal
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     from pytest_pods.engine.services.sessions import Session
     from pytest_pods.engine.services.wiring import Wirer
     from pytest_pods.engine.specs.health import HealthPlan
-    from pytest_pods.engine.state.layout import ContainerLayout
+    from pytest_pods.engine.state.layout import ContainerLayout, PodLayout
 
 _KILL_PATIENCE_S = 30.0
 _START_PATIENCE_S = 30.0
@@ -387,12 +388,20 @@ class Lifecycle:
     # removing
 
     def remove(self, record: ContainerRecord, *, force: bool) -> None:
-        """Raises WrongStateError for a running container unless `force`, CleanupError."""
+        """With `force` also one that runs, and first those that are in its network. Raises WrongStateError, InUseError,
+        CleanupError."""
         state = self.state(record)
         if state.running and not force:
             raise WrongStateError(f"container {record.name} runs", hint="stop it first, or remove it by force")
         if self._session.connected().lost is None:
+            self.empty_network(self.layout(record), subject=f"container {record.name}", force=force)
             self.remove_all(record)
+
+    def empty_network(self, owner: ContainerLayout | PodLayout, *, subject: str, force: bool) -> None:
+        """Removes who was asked to be in the network of a container or pod. Raises InUseError unless `force`."""
+        for record in close_network(self._session.layout, owner, subject=subject, force=force):
+            with suppress(ContainerNotFoundError):
+                self.remove(record, force=True)
 
     def remove_all(self, record: ContainerRecord) -> None:
         """Takes away whatever there is of a container, also of a half-made one. Raises CleanupError."""
@@ -414,8 +423,8 @@ class Lifecycle:
         if owns_network(record):
             # Its end of the link, and with it the session's, goes with the namespace.
             steps.append(lambda: _unmount(sandbox, layout.namespace("net")))
-        # A member's places are its pod's.
-        mode = NetworkMode.NONE if record.shares("net") else record.spec.network
+        # Who is in the network of another has no places of its own.
+        mode = NetworkMode.NONE if record.shared_network is not None else record.spec.network
         wiring = rebuild_wiring(mode, ip=record.ip, interfaces=read_interfaces(layout.interfaces_file))
         steps += [
             lambda: remove_trees(sandbox, [layout.scratch_dir, layout.directory]),

@@ -152,6 +152,8 @@ def build_pod_record(spec: PodSpec, *, session_id: str) -> PodRecord:
         add_hosts=dict(spec.add_hosts),
         networks=tuple(one.network for one in spec.networks),
         aliases=spec.aliases,
+        image_resolv_conf=spec.image_resolv_conf,
+        restart=spec.restart,
         volumes=spec.own_volumes,
     )
 

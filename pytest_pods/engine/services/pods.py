@@ -231,11 +231,16 @@ class PodService:
     # removing
 
     def remove(self, record: PodRecord, *, force: bool) -> None:
-        """Removes the pod with its members. Raises WrongStateError if one runs unless `force`, CleanupError."""
+        """Removes the pod with its members; with `force` also if one runs, and first those that are in its network.
+
+        Raises WrongStateError, InUseError, CleanupError.
+        """
         self._require(record)
         if not force and any(one.running for one in self.members(record).values()):
             raise WrongStateError(f"members of pod {record.name} run", hint="stop it first, or remove it by force")
         if self._session.connected().lost is None:
+            layout = self._session.layout.pod(record.id)
+            self._containers.lifecycle.empty_network(layout, subject=f"pod {record.name}", force=force)
             self.remove_all(record)
 
     def remove_later(self, record: PodRecord, *, then: Callable[[], None] | None = None) -> None:
@@ -285,7 +290,9 @@ class PodService:
         members = tuple(
             MemberSpec(
                 name,
-                one.spec.with_changes(name=None, pod=None, network=NetworkMode.PRIVATE, networks=()),
+                one.spec.with_changes(
+                    name=None, pod=None, network=NetworkMode.PRIVATE, networks=(), image_resolv_conf=False
+                ),
                 one.record.membership.needs,
                 one.record.membership.init,
             )
@@ -319,6 +326,9 @@ def build_pod_spec_of(record: PodRecord, members: tuple[MemberSpec, ...]) -> Pod
         network=record.network,
         networks=tuple(Attachment(name) for name in record.networks),
         aliases=record.aliases,
+        image_resolv_conf=record.image_resolv_conf,
+        exit_policy="stop" if record.exit_policy == "stop" else "continue",
+        restart=record.restart,
         dns=record.dns,
         dns_search=record.dns_search,
         dns_options=record.dns_options,

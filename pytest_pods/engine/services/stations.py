@@ -1,4 +1,4 @@
-"""Network namespaces that can be on networks: a container's own, or a pod's. Those of members are their pod's."""
+"""Network namespaces that can be on networks: a container's own, or a pod's; others may be in it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_pods.engine.errors import ContainerNotFoundError, PodNotFoundError, WrongStateError
 from pytest_pods.engine.pod_records import PodRecord
+from pytest_pods.engine.services.container_records import find_container_record
 from pytest_pods.engine.services.planning import build_container_names
 from pytest_pods.engine.services.pod_records import find_pod_record
 from pytest_pods.engine.services.wiring import read_interfaces
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 class Station:
     """Whose namespace it is: `owner` is the ID by which it has its places, `subject` names it to people.
 
-    `names` are its own on every network; those of a pod's members come beside. `ip` is its address on the session's way
-    out, or on its first network.
+    `names` are its own on every network; those of others that are in it come beside. `ip` is its address on the
+    session's way out, or on its first network.
     """
 
     owner: str
@@ -58,7 +59,7 @@ class Station:
 
 
 def find_station(session: Session, record: ContainerRecord | PodRecord) -> Station:
-    """That of a pod, of a container, or of the pod that a member shares it with.
+    """That of a pod, of a container, or of whoever a container shares it with.
 
     Raises ContainerNotFoundError, PodNotFoundError, WrongStateError for a pod without a common network.
     """
@@ -66,6 +67,10 @@ def find_station(session: Session, record: ContainerRecord | PodRecord) -> Stati
         return _build_of_pod(session, record)
     if record.shared_network is not None:
         return find_shared_station(session, record)
+    return _build_of_container(session, record)
+
+
+def _build_of_container(session: Session, record: ContainerRecord) -> Station:
     layout = session.layout.container(record.id)
     if not layout.directory.exists():
         raise ContainerNotFoundError(f"container {record.name} ({record.id[:12]}) was removed")
@@ -84,13 +89,18 @@ def find_station(session: Session, record: ContainerRecord | PodRecord) -> Stati
 
 
 def find_shared_station(session: Session, record: ContainerRecord) -> Station:
-    """Raises PodNotFoundError."""
-    membership = record.membership
-    assert membership is not None
-    pod = find_pod_record(session, membership.pod_id)
-    if pod is None:
-        raise PodNotFoundError(f"pod {membership.pod_name} ({membership.pod_id[:12]}) was removed")
-    return _build_of_pod(session, pod)
+    """Raises ContainerNotFoundError, PodNotFoundError."""
+    of = record.shared_network
+    assert of is not None
+    if of.pod:
+        pod = find_pod_record(session, of.id)
+        if pod is None:
+            raise PodNotFoundError(f"pod {of.name} ({of.id[:12]}) was removed")
+        return _build_of_pod(session, pod)
+    owner = find_container_record(session.layout, of.id)
+    if owner is None:
+        raise ContainerNotFoundError(f"container {of.name} ({of.id[:12]}) was removed")
+    return _build_of_container(session, owner)
 
 
 def _build_of_pod(session: Session, pod: PodRecord) -> Station:

@@ -161,7 +161,7 @@ class Wirer:
             self._networks.forget_names(wiring.interfaces, owner=owner)
 
     def forget_sharer(self, record: ContainerRecord) -> None:
-        """Nobody finds a container by its names any more in the network that is not its own."""
+        """A container leaves the network that is not its own; nobody finds it there by its names any more."""
         from pytest_pods.engine.services.sharing import forget
 
         forget(self._session, self._networks, record)

@@ -161,8 +161,18 @@ class _SharedFiles:
         return self.directory / "interfaces.json"
 
     @property
+    def sharers_dir(self) -> Path:
+        """One empty file for each container that is in the network beside its owner, named for its ID."""
+        return self.directory / "sharers"
+
+    @property
+    def closed_file(self) -> Path:
+        """There once its owner is being removed: nobody comes into the network any more."""
+        return self.directory / "closed"
+
+    @property
     def interfaces_lock(self) -> Path:
-        """Held while it joins or leaves a network, and while who is in it gets another name."""
+        """Held while it joins or leaves a network, and while others come into its own, or go."""
         return self.directory / "interfaces.lock"
 
 

@@ -7,13 +7,15 @@ import http.server
 import socket
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from pytest_pods.engine.api import Engine
 from pytest_pods.engine.container import Container
-from pytest_pods.engine.errors import NotFoundError, PortInUseError
+from pytest_pods.engine.errors import InvalidSpecError, NotFoundError, PortInUseError
 from tests.support.fixtures_store import BUSYBOX
+from tests.support.images import busybox_builder
 
 
 def get(container: Container, port: int, path: str = "/") -> bytes:
@@ -128,3 +130,57 @@ def test_network_host_is_the_hosts_own(engine: Engine, service_of_the_host: int)
 def test_network_none_reaches_nothing(engine: Engine, service_of_the_host: int) -> None:
     container = engine.run(BUSYBOX, ["sleep", "1000"], network="none")
     container.fail(f"wget -q -O - -T 1 http://10.86.0.2:{service_of_the_host}/")
+
+
+OWN = "nameserver 192.0.2.77\n"
+
+
+@pytest.fixture
+def image_with_resolv_conf(engine: Engine, tmp_path: Path) -> str:
+    name = "localhost/own-resolv:1"
+    image = busybox_builder().layer({"etc/resolv.conf": OWN}).build()
+    engine.load(image.write_docker_archive(tmp_path / "image.tar", names=[name]))
+    return name
+
+
+def test_image_keeps_its_resolv_conf_where_that_is_asked_for(engine: Engine, image_with_resolv_conf: str) -> None:
+    network = engine.create_network("backend", internal=True)
+    for options in ({"dns": "none"}, {"dns": ["none"], "networks": [network]}):
+        container = engine.run(image_with_resolv_conf, ["sleep", "1000"], **options)
+        assert container.read("/etc/resolv.conf").decode() == OWN
+        assert container.inspect()["HostConfig"]["Dns"] == ["none"]
+        assert "localhost" in container.read("/etc/hosts").decode()
+    sharer = engine.run(image_with_resolv_conf, ["sleep", "1000"], network=f"container:{container.id}")
+    assert sharer.read("/etc/resolv.conf").decode() == OWN
+    other = engine.run(image_with_resolv_conf, ["sleep", "1000"])
+    assert other.read("/etc/resolv.conf").decode() != OWN
+    assert not engine.run(BUSYBOX, ["sleep", "1000"], dns="none").exists("/etc/resolv.conf")
+
+
+def test_images_of_a_pod_keep_their_resolv_conf_also_those_of_later_members(
+    engine: Engine, image_with_resolv_conf: str
+) -> None:
+    a = {"image": image_with_resolv_conf, "command": ["sleep", "1000"]}
+    pod = engine.run_pod(name="shop", network="none", dns="none", a=a)
+    late = engine.run(image_with_resolv_conf, ["sleep", "1000"], pod="shop")
+    for member in (pod["a"], late):
+        assert member.read("/etc/resolv.conf").decode() == OWN
+    with pytest.raises(InvalidSpecError, match="its dns is the pod's"):
+        engine.run_pod(network="none", a={**a, "dns": "none"})
+    with pytest.raises(InvalidSpecError, match="dns of a member is that of pod shop"):
+        engine.run(BUSYBOX, pod="shop", dns="none")
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"dns": ["none", "192.0.2.1"]}, "cannot be combined with name servers"),
+        ({"dns": "none", "dns_search": ["shop.test"]}, "cannot be combined with dns_search"),
+        ({"dns": "none", "dns_options": ["ndots:1"]}, "cannot be combined with dns_options"),
+    ],
+)
+def test_what_is_asked_for_beside_the_images_resolv_conf_is_refused(
+    engine: Engine, options: dict[str, object], told: str
+) -> None:
+    with pytest.raises(InvalidSpecError, match=told):
+        engine.run(BUSYBOX, **options)

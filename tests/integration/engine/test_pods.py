@@ -217,6 +217,22 @@ def test_pod_and_its_members_are_found_by_name_on_a_network(engine: Engine) -> N
     client.fail("wget -qO- -T 1 http://shop:8080/")
 
 
+def test_restart_policy_of_the_pod_is_that_of_members_without_one_also_of_later_ones(engine: Engine) -> None:
+    pod = engine.create_pod(
+        name="shop", network="none", restart="on-failure:3", a=member(), b=member(restart="no"), c=member(init=True),
+    )
+    late = engine.create(BUSYBOX, SLEEP, pod="shop", name="late")
+    own = engine.create(BUSYBOX, SLEEP, pod="shop", name="own", restart="always")
+    once = engine.create(BUSYBOX, SLEEP, pod="shop", name="once", remove=True)
+    policies = [str(one.spec.restart) for one in (*pod.values(), late, own, once)]
+    assert policies[:3] == ["on-failure:3", "no", "None"]
+    assert policies[-3:] == ["on-failure:3", "always", "None"]
+    assert pod.inspect()["RestartPolicy"] == "on-failure:3"
+    late.start()
+    engine._session.start().signal(late.container_pid or 0, signal.SIGKILL)
+    late.wait_until(lambda: late.running and late.state().restarts == 1, timeout=20)
+
+
 def test_container_joins_a_pod_later(engine: Engine) -> None:
     pod = engine.create_pod(name="later", network="none", ports=[8080])
     assert (status_of(pod), len(pod)) == ("created", 0)

@@ -29,10 +29,10 @@ def run(parsed: Parsed, context: Context) -> int:
 
     def act(name: str) -> None:
         container = context.get_container(name)[1]
-        whose = container.record.shared_network or container.id
-        if whose not in done:
+        whose = container.record.shared_network or container
+        if whose.id not in done:
             container.reload_networks()
-            done.add(whose)
+            done.add(whose.id)
         print_line(container.id)
 
     def known() -> list[str]:
