@@ -10,6 +10,7 @@ that nobody asks, which goes with the session.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -139,7 +140,13 @@ class NameServer:
         question = names.build_question(generation, 1, six=family == socket.AF_INET6)
         with self._sandbox.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as asking:
             # It answers by whom it knows, and it knows the gateway.
-            asking.bind((gateway, 0))
+            try:
+                asking.bind((gateway, 0))
+            except OSError as error:
+                if error.errno != errno.EADDRNOTAVAIL:
+                    raise
+                # The network has lost its bridge, as whoever is on it will be told: nobody can ask there.
+                return
             asking.settimeout(_ANSWER_S)
             while not deadline.expired:
                 with suppress(OSError):

@@ -268,7 +268,9 @@ class NetworkService:
             raise
 
     def _take_down(self, record: NetworkRecord, layout: NetworkLayout) -> None:
-        layout.up_file.unlink(missing_ok=True)
+        # Under this lock: a new name server that is on its way would wait at a gateway that goes.
+        with brief(self._session.layout.name_server_lock):
+            layout.up_file.unlink(missing_ok=True)
         anchor = layout.anchor_dir / "net"
         sandbox = self._session.start()
         with suppress(SystemCallError):
@@ -334,7 +336,11 @@ class NetworkService:
         after = [one for one in before if one is not old]
         if new is not None:
             after.append(new)
-        write_atomically(layout.names_file, build_entries(after).encode())
+        try:
+            write_atomically(layout.names_file, build_entries(after).encode())
+        except FileNotFoundError:
+            # The network has just gone, and with it all names on it.
+            return False
         return True
 
     @staticmethod
