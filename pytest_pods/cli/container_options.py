@@ -73,12 +73,14 @@ CONTAINER_GROUPS = (
         O("-P", "--publish-all", help="publish every port that the image exposes"),
         O("--net", "--network", value="NETWORK[:KEY=VALUE,…]", repeats=True,
           help="private (also bridge): own, with a way out, the default; none; host; or the name of a network, such as "
-          "default, on which containers find each other by name. Keys: ip, ip6, mac, alias, interface_name"),
+          "default, on which containers find each other by name. Keys: ip, ip6, mac, alias, interface_name. "
+          "container:NAME is the network of another container, with its /etc/hosts and /etc/resolv.conf"),
         O("--network-alias", value="NAME", repeats=True, help="another name for it on its networks"),
         O("--ip", value="ADDRESS", help="its IPv4 address on its network"),
         O("--ip6", value="ADDRESS", help="its IPv6 address on its network"),
         O("--mac-address", value="MAC", help="of its interface"),
-        O("--dns", value="ADDRESS", repeats=True, help="a name server instead of this machine's"),
+        O("--dns", value="ADDRESS", repeats=True,
+          help="a name server instead of this machine's; none leaves /etc/resolv.conf as the image has it"),
         O("--dns-search", value="DOMAIN", repeats=True, help="a domain in which to look for short names"),
         O("--dns-opt", "--dns-option", value="OPTION", repeats=True, help="of resolv.conf, e.g. ndots:2"),
         O("--add-host", value="NAME:ADDRESS", repeats=True,

@@ -242,6 +242,21 @@ class Context:
             hint="pytest-pods pod ps lists those that there are",
         )
 
+    def get_container_or_pod(self, name: str) -> tuple[Engine, Container | Pod]:
+        """A container's name counts before a pod's. Raises NotFoundError."""
+        from pytest_pods.engine.errors import ContainerNotFoundError, NotFoundError, PodNotFoundError
+
+        try:
+            return self.get_container(name)
+        except ContainerNotFoundError:
+            try:
+                return self.get_pod(name)
+            except PodNotFoundError:
+                raise NotFoundError(
+                    f"no container or pod {name!r}" + (f" in session {self._session}" if self._session else ""),
+                    hint="pytest-pods ps -a and pytest-pods pod ps list those that there are",
+                ) from None
+
     def for_each(self, names: Iterable[str], act: Callable[[str], None]) -> int:
         """Does something with every name, past the faults, which are reported; the first fault's exit code, or 0."""
         from pytest_pods.engine.errors import PodsError

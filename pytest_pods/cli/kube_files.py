@@ -69,8 +69,8 @@ def _build_pod_of_container(context: Context, name: str) -> PodSpec:
         ) from error
     spec = container.spec
     member = spec.with_changes(
-        name=None, pod=None, hostname=None, network=NetworkMode.PRIVATE, networks=(), dns=(), dns_search=(),
-        dns_options=(), add_hosts={},
+        name=None, pod=None, hostname=None, network=NetworkMode.PRIVATE, networks=(), network_container=None,
+        image_resolv_conf=False, dns=(), dns_search=(), dns_options=(), add_hosts={},
     )  # fmt: skip
     return PodSpec(
         (MemberSpec(container.name, member),),
@@ -79,6 +79,7 @@ def _build_pod_of_container(context: Context, name: str) -> PodSpec:
         labels=spec.labels,
         network=spec.network,
         networks=spec.networks,
+        image_resolv_conf=spec.image_resolv_conf,
         dns=spec.dns,
         dns_search=spec.dns_search,
         dns_options=spec.dns_options,

@@ -22,6 +22,7 @@ from pytest_pods.engine.specs.networks import NetworkMode
 if TYPE_CHECKING:
     from pytest_pods.cli.context import Context
     from pytest_pods.engine.container import Container
+    from pytest_pods.engine.pod import Pod
     from pytest_pods.engine.records import ContainerRecord, ContainerState
 
 _KEYS = ("id", "name", "status", "label", "ancestor", "session", "exited", "network", "health")
@@ -43,7 +44,8 @@ def read_containers(context: Context) -> list[Seen]:
     found = []
     for container, kept in find_containers(context):
         try:
-            found.append(Seen(container.record, container.state(), kept, _find_networks(container)))
+            networks = find_networks(container.spec.network, container)
+            found.append(Seen(container.record, container.state(), kept, networks))
         except (ContainerNotFoundError, SandboxLostError):
             continue
     return found
@@ -67,9 +69,9 @@ def find_containers(context: Context) -> Iterator[tuple[Container, bool]]:
             yield container, kept
 
 
-def _find_networks(container: Container) -> tuple[str, ...]:
-    mode = container.spec.network
-    return (*(() if mode is NetworkMode.NAMED else (mode.value,)), *container.networks)
+def find_networks(mode: NetworkMode, one: Container | Pod) -> tuple[str, ...]:
+    """What it is on now: names, in front of them the mode of one that has another network too."""
+    return (*(() if mode is NetworkMode.NAMED else (mode.value,)), *one.networks)
 
 
 @dataclass(frozen=True, slots=True)

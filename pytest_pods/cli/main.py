@@ -116,8 +116,8 @@ VERBS: Mapping[str, Mapping[str, str]] = {
         "ls": "list networks",
         "inspect": "show everything about networks",
         "exists": "tell by the exit code whether there is a network: 0 or 1",
-        "connect": "put a container on a network, also while it runs",
-        "disconnect": "take a container off a network, also while it runs",
+        "connect": "put a container or a pod on a network, also while it runs",
+        "disconnect": "take a container or a pod off a network, also while it runs",
         "reload": "make the interfaces of containers anew",
         "rm": "remove networks",
         "prune": "remove the networks that no container is on",
@@ -163,7 +163,7 @@ _NOUNS: Mapping[str, Mapping[str, str]] = {
 }
 
 HIDDEN = {
-    "restart-ended": "start a container again as its restart policy wants it (for its monitor)",
+    "container-ended": "do what is to follow the end of a container (for its monitor)",
     "follow-health": "check a container's health until it ends (for its session)",
 }
 

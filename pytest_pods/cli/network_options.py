@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
     from pytest_pods.cli.options import Parsed
 
+CONTAINER = "container:"
+"""Before the name of a container in whose network another is."""
 _PRIVATE = ("private", "bridge", "podman")
 _MODES = (*_PRIVATE, "none", "host")
 _NUMBERS = ("mtu", "vlan", "metric")
@@ -119,8 +121,11 @@ def read_networks(texts: Sequence[str]) -> dict[str, dict[str, Any]] | None:
     modes = []
     for text in texts:
         name, separator, rest = text.partition(":")
-        if name in ("container", "ns"):
-            raise UsageError(f"--network {text!r}: containers do not share a network", hint="put both on one network")
+        if name == "ns":
+            raise UsageError(f"--network {text!r}: a namespace is not joined by its path", hint="see container:NAME")
+        if name == "container":
+            modes.append(text)
+            continue
         if name in _MODES:
             if separator:
                 raise UsageError(f"--network {name} takes no options")

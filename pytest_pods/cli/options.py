@@ -84,9 +84,10 @@ class Parsed:
         self.operands = tuple(operands)
         self._values = values
 
-    def flag(self, name: str) -> bool:
+    def flag(self, name: str, *, default: bool = False) -> bool:
         """A switch; the last one counts."""
-        return self._values.get(name, ["false"])[-1] == "true"
+        values = self._values.get(name)
+        return values[-1] == "true" if values else default
 
     def find(self, name: str) -> str | None:
         """An option's value, the last one if it was given several times."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_pods.cli.options import Command, OptionGroup
+from pytest_pods.cli.options import Command, OptionGroup, UsageError
 from pytest_pods.cli.options import Option as O
 
 TYPE_CHECKING = False
@@ -34,9 +34,12 @@ POD_GROUPS = (
         O("--share", value="NAMESPACES", help="what its containers share: net,ipc,uts,pid, or +pid; none for nothing"),
         O("--exit-policy", value="POLICY", help="what happens when all its containers have ended",
           choices=("continue", "stop")),
-        O("--restart", value="POLICY", help="accepted for others' sake: say it to each container"),
-        O("--infra", help="accepted: a pod needs no container of its own"),
-        O("--infra-name", value="NAME", help="accepted: see --infra"),
+        O("--restart", value="POLICY", help="of its containers that have none of their own: as of `run`"),
+        O("--infra", help="a pod needs no container of its own: true, the default, is accepted; with false its "
+          "containers share nothing, as with --share none"),
+        O("--infra-name", value="NAME", help="accepted: there is none to be called so"),
+        O("--infra-image", value="IMAGE", help="accepted: what holds a shared PID namespace comes with pytest-pods"),
+        O("--infra-command", value="COMMAND", help="accepted unless a PID namespace is shared: it would be process 1"),
         O("--replace", help="remove a pod with this name first"),
     ),
     OptionGroup(
@@ -58,7 +61,8 @@ POD_GROUPS = (
         O("--ip", value="ADDRESS", help="its IPv4 address on its network"),
         O("--ip6", value="ADDRESS", help="its IPv6 address on its network"),
         O("--mac-address", value="MAC", help="of its interface"),
-        O("--dns", value="ADDRESS", repeats=True, help="a name server instead of this machine's"),
+        O("--dns", value="ADDRESS", repeats=True,
+          help="a name server instead of this machine's; none leaves /etc/resolv.conf as the images have it"),
         O("--dns-search", value="DOMAIN", repeats=True, help="a domain in which to look for short names"),
         O("--dns-opt", "--dns-option", value="OPTION", repeats=True, help="of resolv.conf, e.g. ndots:2"),
         O("--add-host", value="NAME:ADDRESS", repeats=True, help="an entry of /etc/hosts"),
@@ -77,7 +81,16 @@ def read_pod_options(parsed: Parsed) -> dict[str, Any]:
         "volumes": [absolute_volume(text) for text in parsed.all("--volume")],
         **read_container_networks(parsed),
     }
-    for name in ("name", "hostname", "share", "exit-policy", "memory", "memory-swap", "cpus", "pids-limit", "shm-size"):
+    for name in ("name", "hostname", "share", "exit-policy", "memory", "memory-swap", "cpus", "pids-limit", "shm-size",
+                 "restart"):
         if (value := parsed.find(f"--{name}")) is not None:
             options[name.replace("-", "_")] = value
+    if not parsed.flag("--infra", default=True):
+        if options.setdefault("share", "none") not in ("", "none"):
+            raise UsageError(f"--infra=false: containers share nothing then, not {options['share']}")
+    elif parsed.find("--infra-command") is not None:
+        from pytest_pods.engine.specs.pods import parse_share
+
+        if "pid" in parse_share("share", options.get("share", "+")):
+            raise UsageError("--infra-command: process 1 of a shared PID namespace is the engine's own")
     return options

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pytest_pods.cli.formats import format_age, format_labels
+from pytest_pods.cli.listing import find_networks
 from pytest_pods.cli.options import UsageError
 from pytest_pods.engine.errors import NotFoundError, PodNotFoundError, SandboxLostError
 
@@ -50,12 +51,14 @@ def act_on_pods(parsed: Parsed, context: Context, act: Callable[[Pod], None], *,
 
 @dataclass(frozen=True, slots=True)
 class SeenPod:
-    """A pod as it was when it was looked at; `members` are name, ID and state."""
+    """A pod as it was when it was looked at; `members` are name, ID and state, `networks` names, or what stands for
+    one."""
 
     record: PodRecord
     status: str
     members: tuple[tuple[str, str, str], ...]
     kept: bool
+    networks: tuple[str, ...]
 
 
 def read_pods(context: Context) -> list[SeenPod]:
@@ -72,7 +75,7 @@ def read_pods(context: Context) -> list[SeenPod]:
         for pod in pods:
             try:
                 members = tuple((one.name, one.id, one.status) for one in pod.containers.values())
-                found.append(SeenPod(pod.record, pod.status, members, kept))
+                found.append(SeenPod(pod.record, pod.status, members, kept, find_networks(pod.record.network, pod)))
             except (NotFoundError, SandboxLostError):
                 continue
     return found
@@ -125,7 +128,7 @@ def build_pod_row(seen: SeenPod, now: datetime, *, truncate: bool) -> dict[str, 
         "ContainerIds": ",".join(one[:12] if truncate else one for _, one, _ in seen.members),
         "ContainerStatuses": ",".join(status for _, _, status in seen.members),
         "Labels": format_labels(record.labels),
-        "Networks": ",".join(record.networks) or record.network.value,
+        "Networks": ",".join(seen.networks),
         "Session": record.session_id,
     }
 
@@ -139,7 +142,7 @@ def build_pod_document(seen: SeenPod) -> dict[str, Any]:
         "Status": seen.status.capitalize(),
         "Created": datetime.fromtimestamp(record.created, UTC).isoformat(),
         "Labels": dict(record.labels),
-        "Networks": [*record.networks] or [record.network.value],
+        "Networks": list(seen.networks),
         "Containers": [{"Id": one, "Names": name, "Status": status} for name, one, status in seen.members],
         "Session": record.session_id,
     }

@@ -207,6 +207,7 @@ class Engine:
         self._session.listen(lease_s=seconds)
         if self._containers is not None:
             self._containers.hand_over_health()
+            self._containers.lifecycle.hand_over()
         return self._session.id
 
     @property
@@ -387,9 +388,10 @@ class Engine:
         """A container of this session by name, ID or the ID's beginning. Raises ContainerNotFoundError."""
         return self._service.get(name)
 
-    def restart_ended(self, container: Container) -> bool:
-        """Starts it again if it has ended and its restart policy wants that, after a pause; whether it did."""
-        return self._service.lifecycle.restart_ended(container.record)
+    def follow_end(self, container: Container) -> bool:
+        """Does what is to follow a container's end, by its restart policy or the exit policy of its pod; whether it was
+        started again."""
+        return self._service.lifecycle.follow_end(container.record)
 
     def follow_health(self, container: Container) -> None:
         """Checks its health as it asks for until it ends. Nothing else can be done with this engine meanwhile: the

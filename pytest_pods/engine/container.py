@@ -201,7 +201,8 @@ class Container:
         self._service.lifecycle.unpause(self._record)
 
     def remove(self, *, force: bool = True) -> None:
-        """Removes it with all its files; a running one is killed, or with `force=False` refused (WrongStateError)."""
+        """Removes it with all its files. A running one is killed, and containers in its network are removed before it,
+        or with `force=False` refused (WrongStateError, InUseError)."""
         self._service.lifecycle.remove(self._record, force=force)
 
     def wait(self, timeout: float | None = None) -> int:

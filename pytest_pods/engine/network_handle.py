@@ -12,6 +12,7 @@ from pytest_pods.engine.errors import NetworkNotFoundError
 if TYPE_CHECKING:
     from pytest_pods.engine.container import Container
     from pytest_pods.engine.network_records import InterfaceRecord, NetworkRecord
+    from pytest_pods.engine.pod import Pod
     from pytest_pods.engine.services.containers import ContainerService
     from pytest_pods.engine.services.pods import PodService
 
@@ -75,32 +76,36 @@ class Network:
         return datetime.fromtimestamp(self._record.created, UTC)
 
     def containers(self) -> list[Container]:
-        """Those that are on it, also as members of pods, oldest first."""
+        """Those that are on it, also by the network of a pod or of another container, oldest first."""
         users = set(self._service.networks.users(self._record))
-        return [one for one in self._service.list() if one.id in users or one.record.shared_network in users]
+        return [one for one in self._service.list() if (one.record.shared_network or one).id in users]
 
     def connect(
         self,
-        container: Container,
+        container: Container | Pod,
         *,
         aliases: tuple[str, ...] | list[str] = (),
         ip: str | list[str] | tuple[str, ...] = (),
         mac: str | None = None,
         interface: str | None = None,
     ) -> InterfaceRecord:
-        """Puts a container on it, also while that runs. Raises ConflictError, AddressInUseError, NetworkError."""
+        """Puts a container or a pod on it, also while that runs. What has one network joins together: with a member it
+        is its pod, and with a container in the network of another that one.
+
+        Raises ConflictError, AddressInUseError, WrongStateError, NetworkError.
+        """
         from pytest_pods.engine.specs.networks import build_attachment
 
         options = {"aliases": aliases, "ip": ip, "mac": mac, "interface": interface}
         attachment = build_attachment(self.name, options, where=f"network {self.name}")
         return self._service.connecting.connect(container.record, attachment)
 
-    def disconnect(self, container: Container) -> None:
-        """Takes a container off it. Raises NetworkNotFoundError if it is not on it."""
+    def disconnect(self, container: Container | Pod) -> None:
+        """Takes a container, or a pod with all its members, off it. Raises NetworkNotFoundError if it is not on it."""
         self._service.connecting.disconnect(container.record, self.name)
 
     def resolve(self, name: str) -> str:
-        """The address of a container by name or alias: IPv4 if it has one. Raises NetworkNotFoundError."""
+        """The address of a container or pod by name or alias: IPv4 if it has one. Raises NetworkNotFoundError."""
         found = self._service.networks.resolve(self._record, name)
         return next((ip for ip in found if ":" not in ip), found[0])
 

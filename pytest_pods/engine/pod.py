@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import socket
 
     from pytest_pods.engine.container import Container
+    from pytest_pods.engine.network_records import InterfaceRecord
     from pytest_pods.engine.pod_records import PodRecord, PodStatus
     from pytest_pods.engine.runtime.logs import LogLine
     from pytest_pods.engine.services.pods import PodService
@@ -84,6 +85,11 @@ class Pod(Mapping[str, "Container"]):
     def ip(self) -> str:
         """Its address on the session's way out; empty with network='none'."""
         return self._record.ip
+
+    @property
+    def networks(self) -> Mapping[str, InterfaceRecord]:
+        """The named networks that it is on now, and as what: addresses, MAC, its own names."""
+        return {one.network: one for one in self._service.interfaces(self._record)}
 
     @property
     def created_at(self) -> datetime:
@@ -166,7 +172,8 @@ class Pod(Mapping[str, "Container"]):
         return self._service.wait(self._record, timeout=timeout)
 
     def remove(self, *, force: bool = True) -> None:
-        """Removes it with all members; running ones are killed, or with `force=False` refused (WrongStateError)."""
+        """Removes it with all members. Running ones are killed, and other containers in its network are removed before
+        it, or with `force=False` refused (WrongStateError, InUseError)."""
         self._service.remove(self._record, force=force)
 
     def kube_document(self) -> str:

@@ -12,6 +12,7 @@ from pytest_pods.engine.errors import InvalidDocumentError
 from pytest_pods.engine.records import PublishedPort
 from pytest_pods.engine.specs.networks import NetworkMode
 from pytest_pods.engine.specs.pods import PodFile, PodVolume
+from pytest_pods.engine.specs.restart import RestartPolicy
 
 PodStatus: TypeAlias = Literal["created", "running", "degraded", "paused", "exited"]
 """`degraded`: some members run, others have ended."""
@@ -39,6 +40,9 @@ class PodRecord:
     dns_options: tuple[str, ...] = ()
     add_hosts: Mapping[str, str] = field(default_factory=dict)
     networks: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    image_resolv_conf: bool = False
+    restart: RestartPolicy | None = None
     volumes: tuple[PodVolume, ...] = ()
 
     def to_bytes(self) -> bytes:
@@ -53,8 +57,9 @@ class PodRecord:
             document["network"] = NetworkMode(document["network"])
             document["shares"] = tuple(document["shares"])
             document["volumes"] = tuple(_parse_volume(one) for one in document["volumes"])
-            for name in ("dns", "dns_search", "dns_options", "networks"):
+            for name in ("dns", "dns_search", "dns_options", "networks", "aliases"):
                 document[name] = tuple(document[name])
+            document["restart"] = RestartPolicy(**document["restart"]) if document["restart"] else None
             document["ports"] = tuple(PublishedPort(**port) for port in document["ports"])
             return cls(**document)
         except (ValueError, TypeError, KeyError) as error:

@@ -59,6 +59,15 @@ class Membership:
     position: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class NetworkOwner:
+    """The container, or with `pod` the pod, in whose network others are, too."""
+
+    id: str
+    name: str
+    pod: bool
+
+
 def find_address(
     ports: Mapping[str, tuple[str, int]], port: int, protocol: str, *, subject: str
 ) -> tuple[str, int]:
@@ -84,7 +93,8 @@ class ContainerRecord:
 
     `mounts` are those of the spec and the volumes that its image declares, each volume with its name; `mounted_images`
     the IDs of the images among them, in their order. `layers` are of all images that it needs. `health` is what its
-    health check comes to, with what its image says of one.
+    health check comes to, with what its image says of one; `network_of` says who has its network, if it was asked to be
+    in that of another container.
     """
 
     id: str
@@ -104,11 +114,14 @@ class ContainerRecord:
     mounted_images: tuple[str, ...] = ()
     membership: Membership | None = None
     health: HealthPlan | None = None
+    network_of: NetworkOwner | None = None
 
     @property
-    def shared_network(self) -> str | None:
-        """The ID of the pod whose network it is in."""
-        return self.membership.pod_id if self.membership is not None and self.shares("net") else None
+    def shared_network(self) -> NetworkOwner | None:
+        """Whose network it is in: its pod's, or that of another container; None if it is its own, or the host's."""
+        if self.membership is not None and self.shares("net"):
+            return NetworkOwner(self.membership.pod_id, self.membership.pod_name, pod=True)
+        return self.network_of
 
     def shares(self, namespace: str) -> bool:
         """Whether a namespace ("net", "ipc", "uts", "pid") is its pod's."""
@@ -134,6 +147,7 @@ class ContainerRecord:
             document["ports"] = tuple(PublishedPort(**port) for port in document["ports"])
             document["membership"] = _parse_membership(document["membership"])
             document["health"] = _parse_health(document.get("health"), of="plan")
+            document["network_of"] = NetworkOwner(**document["network_of"]) if document["network_of"] else None
             return cls(**document)
         except (ValueError, TypeError, KeyError, InvalidSpecError) as error:
             raise InvalidDocumentError(f"the container record {where} cannot be read: {error}") from error

@@ -14,12 +14,21 @@ if TYPE_CHECKING:
 _LINES = 100
 
 
+_LINES_OF_BEFORE = 20
+
+
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A titled text of a test report."""
+    """A titled text of a test report; `failed` if its container has ended with a failure."""
 
     title: str
     text: str
+    failed: bool = False
+
+
+def order_sections(sections: Iterable[Section]) -> list[Section]:
+    """Containers that have ended with a failure first: of many they are what one looks for."""
+    return sorted(sections, key=lambda section: not section.failed)
 
 
 def build_section(container: Container, *, fixture: str, since: LogPosition | None) -> Section:
@@ -28,9 +37,16 @@ def build_section(container: Container, *, fixture: str, since: LogPosition | No
     try:
         state = container.state()
         lines = list(container.log_lines(since=since))
-        return Section(title, "\n".join([*describe_state(container, state), *describe_log(lines)]))
+        text = [*describe_state(container, state), *describe_log(lines)]
+        if _has_failed(state) and not lines:
+            text += describe_end_of_log(container.log_lines(tail=_LINES_OF_BEFORE))
+        return Section(title, "\n".join(text), _has_failed(state))
     except Exception as error:
         return Section(title, f"its state cannot be read: {type(error).__name__}: {error}")
+
+
+def _has_failed(state: ContainerState) -> bool:
+    return bool(state.exit_code) and not state.running
 
 
 def describe_state(container: Container, state: ContainerState) -> list[str]:
@@ -51,7 +67,15 @@ def _describe_status(state: ContainerState) -> str:
         since = f" since {state.started_at.astimezone():%H:%M:%S}" if state.started_at and state.running else ""
         return f"{state.status}{since}"
     memory = ", out of memory" if state.oom_killed else ""
-    return f"exited with exit code {state.exit_code}{memory}"
+    return f"exited with exit code {state.exit_code}{memory}{_describe_life(state)}"
+
+
+def _describe_life(state: ContainerState) -> str:
+    if state.started_at is None or state.finished_at is None:
+        return ""
+    seconds = max(0.0, (state.finished_at - state.started_at).total_seconds())
+    again = ", to be started again" if state.restarting else ""
+    return f" at {state.finished_at.astimezone():%H:%M:%S}, {seconds:.1f} s after its start{again}"
 
 
 def describe_log(lines: Iterable[LogLine]) -> list[str]:
@@ -62,6 +86,12 @@ def describe_log(lines: Iterable[LogLine]) -> list[str]:
     shown = every[-_LINES:]
     omitted = f", the last {_LINES} of {len(every)} lines" if len(every) > _LINES else ""
     return [f"its log during this test{omitted}:", *(describe_log_line(line) for line in shown)]
+
+
+def describe_end_of_log(lines: Iterable[LogLine]) -> list[str]:
+    """What one that had failed before the test said last."""
+    shown = [describe_log_line(line) for line in lines]
+    return ["its log ended before this test:", *shown] if shown else []
 
 
 def describe_log_line(line: LogLine) -> str:

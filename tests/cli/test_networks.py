@@ -197,6 +197,59 @@ def test_container_joins_and_leaves_networks_while_it_runs(line: CommandLine) ->
     line.ok("network", "disconnect", "-f", "front", "box")
 
 
+def test_pod_joins_and_leaves_a_network_by_its_name_or_that_of_a_container(line: CommandLine) -> None:
+    line.ok("network", "create", "--internal", "--subnet", "10.99.88.0/24", "front")
+    start(line, "other", "--network", "front")
+    line.ok("pod", "create", "shop")
+    start(line, "web", "--pod", "shop")
+    line.ok("network", "connect", "--ip", "10.99.88.7", "--alias", "store", "front", "shop")
+    start(line, "late", "--pod", "shop")
+    for name in ("shop", "web", "store", "late"):
+        assert "10.99.88.7" in line.ok("exec", "other", "nslookup", name)
+    for name in ("web", "late"):
+        assert addresses(line, name, "front") == "10.99.88.7"
+    assert line.ok("pod", "ps", "--format", "{{.Networks}}") == "private,front"
+    assert line.json("pod", "inspect", "shop")[0]["Networks"] == ["front"]
+    line.ok("rm", "-f", "late")
+    assert line("exec", "other", "nslookup", "late").returncode != 0
+    assert "pod shop is on network front already" in refuse(line, "network", "connect", "front", "web")
+    line.ok("network", "reload", "--all")
+    assert "10.99.88.7" in line.ok("exec", "other", "nslookup", "web")
+    line.ok("network", "disconnect", "front", "web")
+    assert line("exec", "other", "nslookup", "web").returncode != 0
+    assert line.ok("pod", "ps", "--format", "{{.Networks}}") == "private"
+    assert "no container or pod 'nobody'" in refuse(line, "network", "connect", "front", "nobody")
+
+
+def test_container_in_the_network_of_another(line: CommandLine) -> None:
+    line.ok("network", "create", "--internal", "front")
+    start(line, "db", "--network", "front")
+    start(line, "sidecar", "--network", "container:db")
+    namespaces = {line.ok("exec", name, "readlink", "/proc/self/ns/net") for name in ("db", "sidecar")}
+    assert len(namespaces) == 1
+    assert addresses(line, "sidecar", "front") == addresses(line, "db", "front")
+    assert line.ok("ps", "--format", "{{.Names}}", "-f", "network=front").split() == ["sidecar", "db"]
+    for words, said in (
+        (("--network", "container:nobody"), "no container 'nobody'"),
+        (("--network", "container:"), "names no container"),
+        (("--network", "container:db", "--network", "front"), "cannot be combined"),
+        (("--network", "container:db", "--ip", "10.89.0.9"), "belong to a network with names"),
+        (("--network", "container:db", "--pod", "shop"), "were both given"),
+        (("--network", "ns:/proc/1/ns/net"), "is not joined by its path"),
+    ):
+        assert said in refuse(line, "run", "-d", *words, BUSYBOX, "sleep", "1")
+    line.ok("stop", "-t", "0", "sidecar", "db")
+    assert "network of container db is also that of sidecar" in refuse(line, "rm", "db")
+    assert len(line.ok("rm", "--all").split()) == 2
+
+
+def test_container_with_its_own_resolv_conf_has_none_where_the_image_has_none(line: CommandLine) -> None:
+    assert line("run", "--rm", "--dns", "none", BUSYBOX, "cat", "/etc/resolv.conf").returncode == 1
+    assert "cannot be combined with dns_search" in refuse(
+        line, "run", "--rm", "--dns", "none", "--dns-search", "a.test", BUSYBOX, "true"
+    )
+
+
 def test_reload_brings_lost_interfaces_back(line: CommandLine) -> None:
     line.ok("network", "create", "front")
     start(line, "box", "--cap-add", "NET_ADMIN", "--network", "front")

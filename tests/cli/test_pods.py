@@ -7,6 +7,8 @@ import urllib.request
 
 import pytest
 
+from pytest_pods.engine.api import Engine
+from pytest_pods.engine.services.infra import build_infra_record
 from tests.support.fixtures_cli import CommandLine
 from tests.support.fixtures_store import BUSYBOX
 
@@ -128,6 +130,55 @@ def test_pod_takes_the_place_of_one_with_its_name_where_that_is_asked_for(cli: C
     first = cli.ok(*CREATE, "shop")
     assert cli(*CREATE, "shop").returncode == 125
     assert cli.ok(*CREATE, "--replace", "shop") != first
+
+
+def test_restart_policy_of_a_pod_is_that_of_its_containers(cli: CommandLine) -> None:
+    cli.ok(*CREATE, "--restart", "on-failure:2", "shop")
+    join(cli, "shop", "a", "false")
+    join(cli, "shop", "b", options=("--restart", "no"))
+    policies = [cli.json("inspect", name)[0]["HostConfig"]["RestartPolicy"]["Name"] for name in ("a", "b")]
+    assert policies == ["on-failure", "no"]
+    assert cli.json("pod", "inspect", "shop")[0]["RestartPolicy"] == "on-failure:2"
+
+
+def test_options_of_a_container_that_a_pod_does_not_need_have_the_effect_that_they_would_have(
+    cli: CommandLine,
+) -> None:
+    cli.ok(*CREATE, "--infra", "--infra-image", "none/such", "--infra-name", "x", "--infra-command", "/pause", "shop")
+    assert cli.json("pod", "inspect", "shop")[0]["SharedNamespaces"] == ["ipc", "net", "uts"]
+    cli.ok("pod", "create", "--infra=false", "alone")
+    assert cli.json("pod", "inspect", "alone")[0]["SharedNamespaces"] == []
+    for words, said in (
+        (("--infra=false", "--share", "net"), "containers share nothing then, not net"),
+        (("--infra=false", "-p", "80"), "the pod's ports need a shared network"),
+        (("--share", "+pid", "--infra-command", "/init"), "process 1 of a shared PID namespace is the engine's own"),
+        (("--network", "container:x"), "a pod cannot be in the network of a container (x)"),
+        (("--restart", "often"), "unknown restart policy 'often'"),
+    ):
+        done = cli("pod", "create", *words, "wrong")
+        assert (done.returncode, said in done.stderr) == (125, True), done.stderr
+
+
+def test_pod_that_is_to_stop_ends_with_its_last_container(cli: CommandLine) -> None:
+    cli.ok(*CREATE, "--share", "+pid", "--exit-policy", "stop", "shop")
+    for name in ("a", "b"):
+        join(cli, "shop", name)
+    (record,) = Engine.sessions(cli.root)
+    engine = Engine.attach(record.id, root=cli.root)
+    try:
+        lifecycle, infra = engine._service.lifecycle, build_infra_record(engine.pod("shop").record)
+        cli.ok("stop", "a")
+        assert lifecycle.state(infra).status == "running"
+        cli.ok("kill", "b")
+        assert lifecycle.wait(infra, timeout=20) == 137
+        join(cli, "shop", "late")
+        assert cli.ok("exec", "late", "cat", "/proc/1/comm") == "pause"
+        cli.ok("rm", "-f", "late")
+        assert lifecycle.wait(infra, timeout=20) == 137
+        assert cli.ok("pod", "start", "shop") == "shop"
+        assert cli.ok("exec", "b", "echo", "again") == "again"
+    finally:
+        engine.close()
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ def test_after(wide): ...
     result.stdout.fnmatch_lines(
         [
             f"*- pods: container, container *_* ({BUSYBOX}) -*",
-            "exited with exit code 3",
+            "exited with exit code 3 at *",
             "ports: 80/tcp on 127.0.0.1:*",
             "its log during this test:",
         ]
@@ -100,7 +100,7 @@ def test_broken(container): ...
             "  *:*:*.* | busy",
             "ExitedEarlyError: container * ended with exit code 7 *",
             "*- pods: container, container *",
-            "exited with exit code 7",
+            "exited with exit code 7 at *",
             "  *:*:*.* | broken",
         ]
     )

@@ -53,6 +53,48 @@ def test_nothing_left(pods):
     result.stdout.fnmatch_lines(["pods: 4 containers"])
 
 
+def test_member_that_fails_when_the_pod_is_up_is_the_first_that_a_failing_test_shows(
+    pytester: pytest.Pytester,
+) -> None:
+    make_suite(
+        pytester,
+        """
+def test_ends(shop):
+    shop["web"].succeed("touch /dev/shm/go")
+    assert shop["weak"].wait(20) == 3
+    assert shop.status == "degraded"
+    raise AssertionError("first")
+
+def test_later(shop):
+    raise AssertionError("second")
+""",
+        conftest="""
+WEAK = dict(SLEEP, command=["sh", "-c", "until [ -e /dev/shm/go ]; do usleep 1000; done; echo no database; exit 3"])
+shop = pod_fixture(network="none", name="shop", web=WEB, weak=WEAK, scope="session")
+""",
+    )
+    result = pytester.runpytest()
+    result.assert_outcomes(failed=2)
+    result.stdout.re_match_lines(
+        [
+            ".*AssertionError: first",
+            "-* pods: shop, container shop-weak .*",
+            r"exited with exit code 3 at .* s after its start",
+            "its log during this test:",
+            ".*no database",
+            "-* pods: shop, container shop-web .*",
+            "running since .*",
+            ".*AssertionError: second",
+            "-* pods: shop, container shop-weak .*",
+            r"exited with exit code 3 at .* s after its start",
+            "it logged nothing during this test",
+            "its log ended before this test:",
+            ".*no database",
+            "-* pods: shop, container shop-web .*",
+        ]
+    )
+
+
 def test_factory_and_declared_fixtures_give_pods(pytester: pytest.Pytester) -> None:
     make_suite(
         pytester,
@@ -102,7 +144,7 @@ def test_fails(pod):
             "*pods: pod, container shop-web (*",
             "*| serving",
             "*pods: pod, container shop-other (*",
-            "exited with exit code 137",
+            "exited with exit code 137 at *",
         ]
     )
 

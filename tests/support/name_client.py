@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from pytest_pods.engine.api import Engine
 from pytest_pods.engine.container import Container
@@ -70,8 +71,15 @@ def name_client(engine: Engine, container: Container, *, timeout: float = 5.0) -
     """A client that asks the first name server of the container's resolv.conf."""
     lines = container.read("/etc/resolv.conf").decode().splitlines()
     server = next(line.split()[1] for line in lines if line.startswith("nameserver"))
-    family = socket.AF_INET6 if ":" in server else socket.AF_INET
     namespace = engine.store.session(engine.session_id).container(container.id).namespace("net")
+    with client_of(engine, server, namespace, timeout=timeout) as client:
+        yield client
+
+
+@contextmanager
+def client_of(engine: Engine, server: str, namespace: Path, *, timeout: float = 5.0) -> Iterator[NameClient]:
+    """A client in a network namespace that asks the name server at an address."""
+    family = socket.AF_INET6 if ":" in server else socket.AF_INET
     with engine._session.start().socket(family, socket.SOCK_DGRAM, network_namespace=namespace) as connection:
         connection.settimeout(timeout)
         connection.connect((server, 53))

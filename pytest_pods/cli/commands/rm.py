@@ -13,7 +13,8 @@ COMMAND = Command(
     "CONTAINER...",
     OptionGroup(
         "Options",
-        Option("-f", "--force", help="also those that run: they are killed; one that is not there is no error"),
+        Option("-f", "--force", help="also those that run, which are killed, and before one those that are in its "
+               "network (--network container:NAME); one that is not there is no error"),
         Option("-a", "--all", help="all of them"),
         Option("-v", "--volumes", help="accepted: volumes without a name go with their container anyway"),
     ),
@@ -41,7 +42,9 @@ def run(parsed: Parsed, context: Context) -> int:
         print_line(name)
 
     def known() -> list[str]:
-        return [container.id for _, container in context.find_containers()]
+        found = [container for _, container in context.find_containers()]
+        # Who is in the network of another goes before that one.
+        return [container.id for container in sorted(found, key=lambda one: one.record.network_of is None)]
 
     names = get_operands(parsed.operands, all_of=parsed.flag("--all"), known=known, what="CONTAINER")
     return context.for_each(names, act)

@@ -342,7 +342,7 @@ def _find_text(content: bytes) -> str | None:
 
 def list_unwritten(pod: PodSpec) -> Iterator[str]:
     """What of a specification has no place in a Kubernetes document, for people."""
-    for name in ("networks", "aliases", "memory", "cpus", "pids_limit", "shm_size"):
+    for name in ("networks", "aliases", "image_resolv_conf", "memory", "cpus", "pids_limit", "shm_size"):
         if getattr(pod, name):
             yield f"{name} of the pod"
     for member in pod.members:

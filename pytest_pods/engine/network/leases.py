@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pytest_pods.engine.errors import AddressInUseError, NetworkError
@@ -88,7 +89,8 @@ def release_leases(layout: NetworkLayout, addresses: Iterable[str], *, owner: st
     """Gives addresses back; those that somebody else has by now stay his."""
     if not layout.leases_dir.exists():
         return
-    with brief(layout.lock_file):
+    # The network may go meanwhile, and all its leases with it.
+    with suppress(FileNotFoundError), brief(layout.lock_file):
         for address in addresses:
             if find_holder(layout, address) == owner:
                 (layout.leases_dir / address).unlink(missing_ok=True)

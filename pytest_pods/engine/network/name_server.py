@@ -10,6 +10,7 @@ that nobody asks, which goes with the session.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -62,14 +63,16 @@ class NameServer:
     def update(self, files: Mapping[str, str], *, gateways: Sequence[str], generation: str) -> None:
         """Afterwards the questions of all networks are answered from `files`. Raises NetworkError.
 
-        `gateways` are the addresses that are asked; the first of them knows the name `generation`.
+        `gateways` are the addresses that are asked; each of them knows the name `generation`.
         """
         servers = [server for server in self._read() if self._sandbox.runs(server.pid, "aardvark-dns")]
         if not files:
             self._end(servers)
             return
         server = self._start(files, after=servers[-1].port if servers else names.FIRST_PORT - 1)
-        self._await(server, gateways[0], generation)
+        deadline = Deadline.after(_PATIENCE_S)
+        for gateway in gateways:
+            self._await(server, gateway, generation, deadline=deadline)
         direction = names.build_direction(gateways, server.port)
         self._run_nft(direction if servers else names.build_table() + direction)
         now = time.time()
@@ -130,14 +133,20 @@ class NameServer:
                 return port
         raise NetworkError("the session has no port left for another name server", hint="open a new session")
 
-    def _await(self, server: _Server, gateway: str, generation: str) -> None:
-        """Until the server knows the generation: it listens a little after it says that it does."""
+    def _await(self, server: _Server, gateway: str, generation: str, *, deadline: Deadline) -> None:
+        """Until the server knows the generation there: it listens a little after it says that it does, and at each
+        address in its own time."""
         family = socket.AF_INET6 if ":" in gateway else socket.AF_INET
         question = names.build_question(generation, 1, six=family == socket.AF_INET6)
-        deadline = Deadline.after(_PATIENCE_S)
         with self._sandbox.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as asking:
             # It answers by whom it knows, and it knows the gateway.
-            asking.bind((gateway, 0))
+            try:
+                asking.bind((gateway, 0))
+            except OSError as error:
+                if error.errno != errno.EADDRNOTAVAIL:
+                    raise
+                # The network has lost its bridge, as whoever is on it will be told: nobody can ask there.
+                return
             asking.settimeout(_ANSWER_S)
             while not deadline.expired:
                 with suppress(OSError):
@@ -146,7 +155,7 @@ class NameServer:
                         return
                 time.sleep(_ASK_AGAIN_S)
         raise NetworkError(
-            f"the session's name server (pid {server.pid}) does not answer",
+            f"the session's name server (pid {server.pid}) does not answer at {gateway}",
             hint="its port may be taken in the session's network namespace",
         )
 

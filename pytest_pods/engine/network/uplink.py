@@ -3,6 +3,9 @@
 Inside the session's network namespace a bridge joins slirp4netns's tap device and one veth a container; slirp4netns is
 gateway (and the host's loopback) at .2 and forwards DNS at .3, as its manual says. Nothing of it exists on the host,
 and all of it ends with the session.
+
+Where the kernel has IPv6 so has the way out; slirp4netns knows one prefix only. Whatever knows both goes by IPv4 where
+it can, since the IPv6 addresses are unique local ones (RFC 6724, 2.1).
 """
 
 from __future__ import annotations
@@ -33,12 +36,19 @@ ROUTER = SUBNET[1]
 """The session's own address on the way out, through which its named networks go."""
 GATEWAY = SUBNET[2]
 NAME_SERVER = SUBNET[3]
+SUBNET_6 = ipaddress.IPv6Network("fd00::/64")
+"""slirp4netns's own, which cannot be chosen."""
+ROUTER_6 = SUBNET_6[1]
+GATEWAY_6 = SUBNET_6[2]
 _FIRST_LEASE = 256
 MOST_LEASES = SUBNET.num_addresses - _FIRST_LEASE - 2
 """How many containers have room on the way out."""
 _BRIDGE = "pods-out"
 _TAP = "tap0"
 _TUN_DEVICE = "/dev/net/tun"
+_IPV6 = "/proc/sys/net/ipv6"
+_METRIC_6 = 50
+"""Before the routes of named networks (100), as with IPv4, where it has none."""
 _MTU = 65520
 _PATIENCE_S = 30.0
 
@@ -59,6 +69,10 @@ class Lease:
         return SUBNET[_FIRST_LEASE + self.number]
 
     @property
+    def address_6(self) -> ipaddress.IPv6Address:
+        return SUBNET_6[_FIRST_LEASE + self.number]
+
+    @property
     def host_link(self) -> str:
         return f"out{self.number}"
 
@@ -74,6 +88,14 @@ def build_bridge_commands() -> str:
     )
 
 
+def build_bridge_commands_6() -> str:
+    """The same for IPv6, once the bridge is there. Without a look for who else might have the address: nobody has."""
+    return (
+        f"address add {ROUTER_6}/{SUBNET_6.prefixlen} dev {_BRIDGE} nodad\n"
+        f"route add default via {GATEWAY_6} dev {_BRIDGE} metric {_METRIC_6}\n"
+    )
+
+
 def build_outer_commands(lease: Lease, namespace: Path) -> str:
     """`ip -batch` input, for the session's namespace, that makes a container's link."""
     return (
@@ -82,17 +104,23 @@ def build_outer_commands(lease: Lease, namespace: Path) -> str:
     )
 
 
-def build_inner_commands(lease: Lease) -> str:
-    """`ip -batch` input, for the container's namespace, that gives its end an address and a route."""
-    return (
-        f"address add {lease.address}/{SUBNET.prefixlen} dev eth0\nlink set eth0 up\nroute add default via {GATEWAY}\n"
-    )
+def build_inner_commands(lease: Lease, *, six: bool) -> str:
+    """`ip -batch` input, for the container's namespace, that gives its end addresses and routes; with `six` also of
+    IPv6."""
+    commands = [f"address add {lease.address}/{SUBNET.prefixlen} dev eth0"]
+    if six:
+        commands.append(f"address add {lease.address_6}/{SUBNET_6.prefixlen} dev eth0 nodad")
+    commands += ["link set eth0 up", f"route add default via {GATEWAY}"]
+    if six:
+        commands.append(f"route add default via {GATEWAY_6} dev eth0 metric {_METRIC_6}")
+    return "".join(f"{command}\n" for command in commands)
 
 
 class Uplink:
     """The way out of one session. Thread-safe; slirp4netns starts with the first container that is plugged.
 
-    Processes that work in one session share it through its `uplink_file`: the pid, and `up` once the bridge is there.
+    Processes that work in one session share it through its `uplink_file`: the pid, and `up` once the bridge is there,
+    or `up6` if it has IPv6.
     """
 
     def __init__(self, sandbox: Sandbox, *, namespace: Path, layout: SessionLayout) -> None:
@@ -102,6 +130,7 @@ class Uplink:
         self._layout = layout
         self._lock = threading.Lock()
         self._pid: int | None = None
+        self._six = False
 
     def ensure_up(self) -> None:
         """Starts slirp4netns unless it runs. Raises MissingProgramError, NetworkError."""
@@ -120,7 +149,8 @@ class Uplink:
         if not self._runs(pid):
             self._remove_bridge()
             return None
-        if words[1:] == [b"up"]:
+        if words[1:] in ([b"up"], [b"up6"]):
+            self._six = words[1] == b"up6"
             return pid
         self._end(pid)
         self._remove_bridge()
@@ -153,6 +183,8 @@ class Uplink:
             )
         with Pipe() as ready, Pipe() as errors:
             argv = [str(get_program("slirp4netns")), "--ready-fd=3", f"--mtu={_MTU}", f"--cidr={SUBNET}"]
+            if os.path.exists(_IPV6):
+                argv.append("--enable-ipv6")
             argv += ["--netns-type=path", str(self._namespace), _TAP]
             process = self._sandbox.spawn(
                 argv,
@@ -171,15 +203,32 @@ class Uplink:
                     hint="network='none' works without it; pytest-pods doctor tells more",
                 )
         run_ip(self._sandbox, build_bridge_commands(), doing="joining the way out of the session")
-        write_atomically(self._layout.uplink_file, f"{process.pid} up".encode())
+        self._six = self._set_up_6()
+        write_atomically(self._layout.uplink_file, f"{process.pid} {'up6' if self._six else 'up'}".encode())
         return process.pid
+
+    def _set_up_6(self) -> bool:
+        """Whether there is IPv6: a machine may have it switched off for all interfaces."""
+        if not os.path.exists(_IPV6):
+            return False
+        try:
+            run_ip(self._sandbox, build_bridge_commands_6(), doing="giving the way out IPv6")
+        except CommandError:
+            return False
+        return True
 
     def plug(self, lease: Lease, *, namespace: Path) -> None:
         """Gives the network namespace at `namespace` an `eth0` with an address and the default route."""
         self.ensure_up()
         run_ip(self._sandbox, build_outer_commands(lease, namespace), doing=f"linking {namespace}")
-        run_ip(self._sandbox, build_inner_commands(lease), doing=f"addressing {namespace}", namespace=namespace)
-
+        run_ip(
+            self._sandbox,
+            build_inner_commands(lease, six=self._six),
+            doing=f"addressing {namespace}",
+            namespace=namespace,
+            # It has the addresses that it is to have: slirp4netns's advertisements would give it others beside.
+            before="echo 0 >/proc/sys/net/ipv6/conf/eth0/accept_ra" if self._six else None,
+        )
 
     def unplug(self, lease: Lease) -> None:
         """Takes a link away, both its ends; fine if it is not there."""
@@ -187,9 +236,14 @@ class Uplink:
             run_ip(self._sandbox, f"link delete {lease.host_link}\n", doing=f"unlinking {lease.host_link}")
 
 
-def run_ip(sandbox: Sandbox, commands: str, *, doing: str, namespace: Path | None = None) -> None:
-    """Runs `ip -batch` (iproute2) in the session's, or the given, network namespace. Raises CommandError."""
+def run_ip(
+    sandbox: Sandbox, commands: str, *, doing: str, namespace: Path | None = None, before: str | None = None
+) -> None:
+    """Runs `ip -batch` (iproute2) in the session's, or the given, network namespace; `before` it a command of the
+    shell, which may fail. Raises CommandError."""
     argv = [str(get_program("ip")), "-batch", "-"]
+    if before is not None:
+        argv = ["/bin/sh", "-c", f'{{ {before}; }} 2>/dev/null; exec "$@"', "sh", *argv]
     deadline = Deadline.after(_PATIENCE_S)
     with Pipe() as errors, MemoryFile(commands.encode()) as given:
         process = sandbox.spawn(

@@ -72,9 +72,15 @@ def build_inspection(
 
 
 def build_pod_inspection(
-    record: PodRecord, status: str, members: Sequence[tuple[str, str, str]], *, cgroup: str | None
+    record: PodRecord,
+    status: str,
+    members: Sequence[tuple[str, str, str]],
+    *,
+    networks: Sequence[str],
+    cgroup: str | None,
 ) -> dict[str, Any]:
-    """One pod's document, in the shape of `podman pod inspect`; `members` are name, ID and state."""
+    """One pod's document, in the shape of `podman pod inspect`; `members` are name, ID and state, `networks` those that
+    it is on now."""
     return {
         "Id": record.id,
         "Name": record.name,
@@ -86,10 +92,12 @@ def build_pod_inspection(
         "SharedNamespaces": list(record.shares),
         "NetworkMode": record.network.value,
         "IPAddress": record.ip if record.network is NetworkMode.PRIVATE else "",
+        "Networks": list(networks),
         "PortBindings": _build_ports(record),
         "ShmSize": record.shared_memory,
         "Limits": dict(record.limits),
         "ExitPolicy": record.exit_policy,
+        "RestartPolicy": str(record.restart or "no"),
         "NumContainers": len(members),
         "Containers": [{"Id": member_id, "Name": name, "State": state} for name, member_id, state in members],
         "Session": record.session_id,
@@ -210,7 +218,7 @@ def _build_host_config(record: ContainerRecord) -> dict[str, Any]:
         "Tmpfs": {
             mount.target: ",".join(_tmpfs_options(mount)) for mount in spec.mounts if isinstance(mount, TmpfsMount)
         },
-        "NetworkMode": _find_mode(spec),
+        "NetworkMode": _find_mode(record),
         "PortBindings": _build_ports(record),
         "AutoRemove": spec.remove,
         "CapAdd": list(spec.cap_add),
@@ -218,7 +226,7 @@ def _build_host_config(record: ContainerRecord) -> dict[str, Any]:
         "Privileged": spec.privileged,
         "ReadonlyRootfs": spec.read_only,
         "SecurityOpt": _security_options(spec),
-        "Dns": list(spec.dns),
+        "Dns": ["none"] if spec.image_resolv_conf else list(spec.dns),
         "DnsSearch": list(spec.dns_search),
         "DnsOptions": list(spec.dns_options),
         "ExtraHosts": [f"{name}:{address}" for name, address in spec.add_hosts.items()],
@@ -257,5 +265,8 @@ def _build_network(record: ContainerRecord, endpoints: Mapping[str, Any]) -> dic
     return {"IPAddress": ip, "Ports": _build_ports(record), "Networks": dict(endpoints)}
 
 
-def _find_mode(spec: ContainerSpec) -> str:
+def _find_mode(record: ContainerRecord) -> str:
+    if record.network_of is not None and not record.network_of.pod:
+        return f"container:{record.network_of.id}"
+    spec = record.spec
     return spec.networks[0].network if spec.networks else spec.network.value

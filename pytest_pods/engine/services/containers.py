@@ -5,7 +5,6 @@ What is done with one stands in the parts that this puts together: lifecycle, in
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from contextlib import suppress
@@ -13,20 +12,21 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_pods.engine.container import Container
-from pytest_pods.engine.errors import ContainerNotFoundError, InvalidDocumentError, PodsError
+from pytest_pods.engine.errors import ContainerNotFoundError, PodsError
 from pytest_pods.engine.extensions import Extensions
-from pytest_pods.engine.records import ContainerRecord
+from pytest_pods.engine.services.container_records import iterate_container_records
 from pytest_pods.engine.services.creation import Creation, HostFacts, read_host_facts
 from pytest_pods.engine.services.inside import Inside
 from pytest_pods.engine.services.lifecycle import Lifecycle
 from pytest_pods.engine.services.mounting import find_sources, with_mounts
 from pytest_pods.engine.services.networks import NetworkService
 from pytest_pods.engine.services.output import Output
-from pytest_pods.engine.services.placement import find_network_namespace, is_infra
+from pytest_pods.engine.services.placement import find_interfaces, find_network_namespace, is_infra
 from pytest_pods.engine.services.planning import Joined, Plan, Planner
 from pytest_pods.engine.services.pod_records import list_pod_records
 from pytest_pods.engine.services.publishing import forward_ports
-from pytest_pods.engine.services.wiring import Wirer, read_interfaces
+from pytest_pods.engine.services.sharing import introduce, join_network
+from pytest_pods.engine.services.wiring import Wirer
 from pytest_pods.engine.specs.mounts import ImageMount
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from pytest_pods.engine.host.channel import SandboxProcess
     from pytest_pods.engine.network_records import NetworkRecord
     from pytest_pods.engine.runtime.processes import ContainerProcess
+    from pytest_pods.engine.records import ContainerRecord
     from pytest_pods.engine.services.connecting import Connecting
     from pytest_pods.engine.services.counters import Counters
     from pytest_pods.engine.services.exec_starting import ExecService
@@ -87,14 +88,17 @@ class ContainerService:
         self._health: HealthService | None = None
 
     def create(self, spec: ContainerSpec, *, joined: Joined | None = None) -> Container:
-        """A container that waits to be started, in the pod that its spec names or as the member of `joined`.
+        """A container that waits to be started, in the pod, or the network of the container, that its spec names, or as
+        the member of `joined`.
 
         What was half made when something failed is removed again.
         """
         if spec.pod is not None:
             joined = self._join(spec, spec.pod)
-            spec = spec.with_changes(name=joined.membership.member)
+            restart = joined.pod.restart if spec.restart is None and not spec.remove else spec.restart
+            spec = spec.with_changes(name=joined.membership.member, restart=restart)
         spec = self.extensions.resolve(spec)
+        in_network = self._find_network(spec)
         images = self._images()
         policy = spec.pull or self._pull_policy
         image = images.ensure(spec.image, policy=policy, platform=spec.platform)
@@ -102,7 +106,7 @@ class ContainerService:
         facts = self.host_facts()
         self._session.start()
         self._session.cgroups.check_limits(spec.limits, subject=spec.name or spec.image)
-        plan = self.planner.plan(spec, image, joined)
+        plan = self.planner.plan(spec, image, joined, in_network=in_network)
         plan.record = with_mounts(plan.record, image.config, mounted)
         if joined is not None and joined.pod.volumes:
             from pytest_pods.engine.services.pod_volumes import settle_pod_volumes
@@ -118,11 +122,12 @@ class ContainerService:
                 creation.prepare_mounts(image.config, mounted, self.volumes())
             creation.pin_namespaces()
             record = self._forward(plan)
-            creation.name_in_pod()
+            introduce(self._session, self.networks, record)
             plugged = self.wirer.connect_in_background(
                 plan.wiring, owner=record.id, namespace=self.lifecycle.layout(record).namespace("net")
             )
             try:
+                self.lifecycle.ensure_pids(record)
                 self.lifecycle.watch(record, creation.start_monitor(creation.write_configuration(image.config)))
             except BaseException:
                 # Its faults must not take the place of this one, least of all of Ctrl-C.
@@ -159,7 +164,7 @@ class ContainerService:
         """Joins networks to containers that are there."""
         from pytest_pods.engine.services.connecting import Connecting
 
-        return Connecting(self._session, self.networks, wirer=self.wirer, facts=self.host_facts())
+        return Connecting(self._session, self.networks, facts=self.host_facts)
 
     @property
     def stats(self) -> StatsReader:
@@ -213,6 +218,13 @@ class ContainerService:
 
         return join_later(spec, get_pod_record(self._session, name), members=self.list())
 
+    def _find_network(self, spec: ContainerSpec) -> Callable[[ContainerRecord], ContainerRecord]:
+        """What puts a container into the network that its spec names. Raises ContainerNotFoundError."""
+        if spec.network_container is None:
+            return lambda record: record
+        other = self.get(spec.network_container).record
+        return lambda record: join_network(record, other)
+
     def _create_again(self, record: ContainerRecord) -> SandboxProcess:
         creation = Creation(self._session, record, facts=self.host_facts())
         if is_infra(record):
@@ -227,12 +239,11 @@ class ContainerService:
         namespace, is passed over."""
         if not self._session.started:
             return []
-        found = []
-        with suppress(FileNotFoundError):
-            for entry in os.scandir(self._session.layout.containers_dir):
-                record = self.find_record(entry.name)
-                if record is not None and not is_infra(record):
-                    found.append(Container(record, self))
+        found = [
+            Container(record, self)
+            for record in iterate_container_records(self._session.layout)
+            if not is_infra(record)
+        ]
         return sorted(found, key=lambda container: container.record.created)
 
     def get(self, name: str) -> Container:
@@ -250,14 +261,6 @@ class ContainerService:
             f"no container {name!r} in session {self._session.id}", hint="pytest-pods ps --all lists them"
         )
 
-    def find_record(self, container_id: str) -> ContainerRecord | None:
-        """The record of a container, None if it is half made or gone."""
-        path = self._session.layout.container(container_id).record_file
-        try:
-            return ContainerRecord.from_bytes(path.read_bytes(), where=path)
-        except (FileNotFoundError, InvalidDocumentError):
-            return None
-
     def inspect(self, record: ContainerRecord) -> dict[str, Any]:
         """A document in the shape of `docker inspect`."""
         from pytest_pods.engine.runtime.inspection import build_inspection
@@ -269,7 +272,7 @@ class ContainerService:
             self.lifecycle.state(record),
             layout,
             sources=find_sources(record, layout, self._session.volumes),
-            endpoints=build_endpoints(read_interfaces(layout.interfaces_file)),
+            endpoints=build_endpoints(find_interfaces(self._session.layout, record)),
         )
 
     def wait_ready(

@@ -35,7 +35,6 @@ from pytest_pods.engine.runtime.users import MOST_FILE_BYTES, MappedIds, resolve
 from pytest_pods.engine.services.etc_files import EtcRequest, build_etc_texts
 from pytest_pods.engine.services.mounting import Mounting, build_mounts
 from pytest_pods.engine.services.placement import find_placement, owns_network
-from pytest_pods.engine.services.pod_files import add_member_name
 from pytest_pods.engine.services.restarting import build_exit_command, find_package_parent
 from pytest_pods.engine.services.root_mounts import mount_overlay
 from pytest_pods.engine.services.wiring import Wiring, write_interfaces
@@ -222,12 +221,6 @@ class Creation:
             user = resolve_user(self._spec.user or image.user, passwd=passwd, group=group, where=self._record.image)
             self._user = self._facts.ids.restrict(user, where=f"container {self._record.name}")
         return self._user
-
-    def name_in_pod(self) -> None:
-        """Makes the container's name known to the other members of its pod."""
-        membership = self._record.membership
-        if membership is not None and self._record.shares("net"):
-            add_member_name(self._session.layout.pod(membership.pod_id), membership.member, self._record.name)
 
     def write_configuration(self, image: ImageConfig) -> RuntimeConfiguration:
         """Writes config.json. Raises InvalidSpecError for a user that the image does not know."""

@@ -38,7 +38,7 @@ class EtcTexts:
 
 def build_etc_texts(request: EtcRequest) -> EtcTexts:
     """What the three files say."""
-    return EtcTexts(_build_hosts(request), f"{request.names[0]}\n", _build_resolv_conf(request))
+    return EtcTexts(_build_hosts(request), f"{request.names[0]}\n", build_resolv_conf(request))
 
 
 def _build_hosts(request: EtcRequest) -> str:
@@ -59,7 +59,7 @@ def _find_address(address: str, request: EtcRequest) -> str:
     return "127.0.0.1" if request.mode is NetworkMode.HOST else request.gateway or "127.0.0.1"
 
 
-def _build_resolv_conf(request: EtcRequest) -> str:
+def build_resolv_conf(request: EtcRequest) -> str:
     """Name servers, search domains and options: as asked for, else the host's; on named networks theirs first."""
     if request.mode is NetworkMode.HOST and not (request.dns or request.search or request.options):
         return request.host_resolv_conf

@@ -27,10 +27,12 @@ from pytest_pods.engine.host.pipes import Pipe, wait_readable
 from pytest_pods.engine.host.programs import get_version
 from pytest_pods.engine.runtime import runc
 from pytest_pods.engine.services import container_state, planning, restarting
+from pytest_pods.engine.services.container_records import list_members
 from pytest_pods.engine.services.mounting import unmount_all
 from pytest_pods.engine.services.placement import find_cgroup, is_infra, owns_network, shares_pids
 from pytest_pods.engine.services.publishing import end_forwards
 from pytest_pods.engine.services.sessions import collect_faults, remove_trees
+from pytest_pods.engine.services.sharing import close_network
 from pytest_pods.engine.services.wiring import read_interfaces, rebuild_wiring
 from pytest_pods.engine.specs.networks import NetworkMode
 from pytest_pods.engine.specs.values import parse_signal
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
     from pytest_pods.engine.services.sessions import Session
     from pytest_pods.engine.services.wiring import Wirer
     from pytest_pods.engine.specs.health import HealthPlan
-    from pytest_pods.engine.state.layout import ContainerLayout
+    from pytest_pods.engine.state.layout import ContainerLayout, PodLayout
 
 _KILL_PATIENCE_S = 30.0
 _START_PATIENCE_S = 30.0
@@ -91,7 +93,7 @@ class Lifecycle:
         self._supervisor = restarting.Supervisor(
             session,
             open_exit=self.open_exit_descriptor,
-            restart=self.restart_ended,
+            follow_end=self.follow_end,
             runs=lambda one: self.state(one).running,
         )
 
@@ -135,11 +137,29 @@ class Lifecycle:
             with restarting.deciding(self.layout(record)):
                 restarting.allow(record, self.layout(record))
                 self._start(record)
-            self._supervisor.watch(record)
         else:
             self._start(record)
+        self._supervisor.watch(record)
 
-    def restart_ended(self, record: ContainerRecord) -> bool:
+    def follow_end(self, record: ContainerRecord) -> bool:
+        """What is to follow a container's end: its restart policy may have it started again, after a pause; if not, the
+        exit policy of its pod may end that with its last member. Whether it was started again."""
+        if self._restart_ended(record):
+            return True
+        self._end_pod_with_last(record)
+        return False
+
+    def hand_over(self) -> None:
+        """The session has just got a life of its own. Ends are followed by monitors from now on; those of before by
+        programs of their own, since this process may not be there for long."""
+        for record in self._supervisor.list_ended():
+            argv = restarting.build_exit_command(self._session, record)
+            if argv:
+                self._session.start().spawn(
+                    argv, env={"PATH": os.defpath, "PYTHONPATH": restarting.find_package_parent()}
+                )
+
+    def _restart_ended(self, record: ContainerRecord) -> bool:
         """Starts a container again if it has ended and is to be, after a pause; whether it did."""
         layout = self.layout(record)
         state = self.state(record)
@@ -150,22 +170,59 @@ class Lifecycle:
             state = self.state(record)
             if not state.restarting:
                 return False
-            self._start(record)
-            restarting.note_restart(layout, state)
+            self._start(record, called=restarting.announce_restart(layout, state))
         return True
 
-    def _start(self, record: ContainerRecord) -> None:
+    def _end_pod_with_last(self, record: ContainerRecord) -> None:
+        pod = restarting.find_pod_to_end(self._session, record)
+        if pod is None:
+            return
+        from pytest_pods.engine.services.infra import build_infra_record
+
+        infra = build_infra_record(pod)
+        # Held as by a member that is about to need the namespace: none comes between the look and the end.
+        with suppress(FileNotFoundError), restarting.deciding(self.layout(infra)):
+            members = list_members(self._session.layout, pod.id)
+            if not any(self._goes_on(one) for one in members if one.membership and not one.membership.init):
+                self.stop(infra, timeout=0)
+
+    def _goes_on(self, record: ContainerRecord) -> bool:
+        """Also one that is yet to be started."""
+        try:
+            state = self.state(record)
+        except ContainerNotFoundError:
+            return False
+        return state.running or state.restarting or state.status == "created"
+
+    def ensure_pids(self, record: ContainerRecord) -> None:
+        """A member's PID namespace is there afterwards, also if its pod had ended with the last member."""
+        membership = record.membership
+        if membership is None or membership.infra or not self._session.pid_namespaces or not record.shares("pid"):
+            return
+        from pytest_pods.engine.services.infra import build_infra_record
+        from pytest_pods.engine.services.pod_records import find_pod_record
+
+        pod = find_pod_record(self._session, membership.pod_id)
+        if pod is None:
+            raise PodNotFoundError(f"pod {membership.pod_name} ({membership.pod_id[:12]}) was removed")
+        infra = build_infra_record(pod)
+        with restarting.deciding(self.layout(infra)):
+            if not self.state(infra).running:
+                self._start(infra)
+
+    def _start(self, record: ContainerRecord, *, called: str = "") -> None:
         state = self.state(record)
         if state.running:
             raise WrongStateError(f"container {record.name} runs already")
         if state.status == "exited":
             self._reset(record)
+            self.ensure_pids(record)
             self.watch(record, self._create_again(record))
         pid = container_state.find_number(self.layout(record).pid_file)
         if pid is None:
             raise WrongStateError(f"container {record.name} was not completely created", hint="remove it")
         marker = self.layout(record).started_file
-        marker.touch()
+        write_atomically(marker, called.encode())
         try:
             self._open_gate(record, pid)
         except BaseException:
@@ -336,12 +393,20 @@ class Lifecycle:
     # removing
 
     def remove(self, record: ContainerRecord, *, force: bool) -> None:
-        """Raises WrongStateError for a running container unless `force`, CleanupError."""
+        """With `force` also one that runs, and first those that are in its network. Raises WrongStateError, InUseError,
+        CleanupError."""
         state = self.state(record)
         if state.running and not force:
             raise WrongStateError(f"container {record.name} runs", hint="stop it first, or remove it by force")
         if self._session.connected().lost is None:
+            self.empty_network(self.layout(record), subject=f"container {record.name}", force=force)
             self.remove_all(record)
+
+    def empty_network(self, owner: ContainerLayout | PodLayout, *, subject: str, force: bool) -> None:
+        """Removes who was asked to be in the network of a container or pod. Raises InUseError unless `force`."""
+        for record in close_network(self._session.layout, owner, subject=subject, force=force):
+            with suppress(ContainerNotFoundError):
+                self.remove(record, force=True)
 
     def remove_all(self, record: ContainerRecord) -> None:
         """Takes away whatever there is of a container, also of a half-made one. Raises CleanupError."""
@@ -353,6 +418,7 @@ class Lifecycle:
             forbid_writing(layout)
         monitor = self._monitors.pop(record.id, None)
         steps: list[Callable[[], None]] = [
+            lambda: self._wirer.forget_sharer(record),
             lambda: self._end_processes(record, monitor),
             lambda: end_forwards(sandbox, record.ports),
             lambda: unmount_all(sandbox, layout),
@@ -362,8 +428,8 @@ class Lifecycle:
         if owns_network(record):
             # Its end of the link, and with it the session's, goes with the namespace.
             steps.append(lambda: _unmount(sandbox, layout.namespace("net")))
-        # A member's places are its pod's.
-        mode = NetworkMode.NONE if record.shares("net") else record.spec.network
+        # Who is in the network of another has no places of its own.
+        mode = NetworkMode.NONE if record.shared_network is not None else record.spec.network
         wiring = rebuild_wiring(mode, ip=record.ip, interfaces=read_interfaces(layout.interfaces_file))
         steps += [
             lambda: remove_trees(sandbox, [layout.scratch_dir, layout.directory]),
@@ -371,6 +437,7 @@ class Lifecycle:
             lambda: planning.release_name(self._session.layout, record.name, owner=record.id),
         ]
         collect_faults(f"removing container {record.name}", steps)
+        self._end_pod_with_last(record)
 
     def _end_processes(self, record: ContainerRecord, monitor: SandboxProcess | None) -> None:
         layout = self.layout(record)

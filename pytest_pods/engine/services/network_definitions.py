@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from pytest_pods.engine.errors import NameInUseError, NetworkNotFoundError
 from pytest_pods.engine.ids import new_container_id
 from pytest_pods.engine.network.subnets import complete_subnets, parse_routes
-from pytest_pods.engine.network.uplink import SUBNET as WAY_OUT
+from pytest_pods.engine.network.uplink import SUBNET, SUBNET_6
 from pytest_pods.engine.network_records import NetworkRecord
 from pytest_pods.engine.specs.networks import DEFAULT_NETWORK, NetworkSpec
 from pytest_pods.engine.state.atomic import find_bytes, write_atomically
@@ -73,7 +73,7 @@ class NetworkDefinitions:
         return record
 
     def _find_taken(self) -> list[tuple[IPNetwork, str]]:
-        taken: list[tuple[IPNetwork, str]] = [(WAY_OUT, "the session's way out")]
+        taken: list[tuple[IPNetwork, str]] = [(net, "the session's way out") for net in (SUBNET, SUBNET_6)]
         known = {record.id: record for record in (*self._live(), *self.list())}
         for record in known.values():
             if record.driver == "bridge":

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import socket
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeAlias
 
 from pytest_pods.engine.errors import (
     ConflictError,
@@ -36,12 +37,15 @@ from pytest_pods.engine.state.locks import brief
 from pytest_pods.engine.state.sessions import SessionKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
     from pathlib import Path
 
     from pytest_pods.engine.services.sessions import Session
     from pytest_pods.engine.specs.networks import Attachment, NetworkSpec
     from pytest_pods.engine.state.layout import NetworkLayout
+
+    _Change: TypeAlias = Callable[[InterfaceRecord, NameEntry | None], NameEntry | None]
+    """From an owner's place on a network and what it is called there to what it is called from now on."""
 
 _ANCHOR = "a" * 64
 """The owner that a network's anchor counts as."""
@@ -180,8 +184,12 @@ class NetworkService:
         owner: str,
         namespace: Path,
         servers: Sequence[str] = (),
+        more_names: Sequence[str] = (),
     ) -> None:
-        """Puts a network namespace on networks, which are set up if need be, and makes its names known there."""
+        """Puts a network namespace on networks, which are set up if need be, and makes its names known there.
+
+        `more_names` are those of whoever else is in it: they come and go while it stays.
+        """
         for interface in interfaces:
             record = self._get_by_id(interface)
             self.ensure_up(record)
@@ -194,17 +202,27 @@ class NetworkService:
                     subject=f"network {record.name}",
                     host_network=record.driver != "bridge",
                 )
-        self._change_names(
-            {one.network_id: NameEntry(owner, one.ips, one.names, tuple(servers)) for one in interfaces}, owner=owner
-        )
+        entries = {
+            one.network_id: NameEntry(
+                owner, one.ips, tuple(dict.fromkeys((*one.names, *more_names))), tuple(servers)
+            )
+            for one in interfaces
+        }
+        self._change_names(interfaces, lambda one, _: entries[one.network_id], owner=owner)
 
     def replug(
-        self, interfaces: Sequence[InterfaceRecord], *, owner: str, namespace: Path, servers: Sequence[str] = ()
+        self,
+        interfaces: Sequence[InterfaceRecord],
+        *,
+        owner: str,
+        namespace: Path,
+        servers: Sequence[str] = (),
+        more_names: Sequence[str] = (),
     ) -> None:
         """Takes interfaces away and makes them anew, with the same addresses; networks that are not up are set up."""
         for interface in interfaces:
             links.unplug(self._session.start(), interface, namespace=namespace)
-        self.plug(interfaces, owner=owner, namespace=namespace, servers=servers)
+        self.plug(interfaces, owner=owner, namespace=namespace, servers=servers, more_names=more_names)
 
     def unplug(self, interface: InterfaceRecord, *, owner: str, namespace: Path) -> None:
         """The reverse: the names first, then the interface, then the addresses."""
@@ -250,7 +268,9 @@ class NetworkService:
             raise
 
     def _take_down(self, record: NetworkRecord, layout: NetworkLayout) -> None:
-        layout.up_file.unlink(missing_ok=True)
+        # Under this lock: a new name server that is on its way would wait at a gateway that goes.
+        with brief(self._session.layout.name_server_lock):
+            layout.up_file.unlink(missing_ok=True)
         anchor = layout.anchor_dir / "net"
         sandbox = self._session.start()
         with suppress(SystemCallError):
@@ -271,28 +291,61 @@ class NetworkService:
 
     def forget_names(self, interfaces: Iterable[InterfaceRecord], *, owner: str) -> None:
         """Nobody finds the owner by its names on these networks any more."""
-        self._change_names({interface.network_id: None for interface in interfaces}, owner=owner)
+        self._change_names(interfaces, lambda _, __: None, owner=owner)
 
-    def _change_names(self, changes: Mapping[str, NameEntry | None], *, owner: str) -> None:
-        layout = self._session.layout
-        with brief(layout.name_server_lock):
-            changed = {one for one, entry in changes.items() if self._change_one(one, entry, owner=owner)}
+    def knows(self, interface: InterfaceRecord, names: Iterable[str], *, owner: str) -> bool:
+        """Whether the owner is called by one of the names there."""
+        entries = self._read_entries(self._session.layout.network(interface.network_id))
+        return any(one.owner == owner and not set(names).isdisjoint(one.names) for one in entries)
+
+    def add_names(self, interfaces: Iterable[InterfaceRecord], names: Sequence[str], *, owner: str) -> None:
+        """Names beside those of the owner, wherever it is known already."""
+
+        def add(_: InterfaceRecord, entry: NameEntry | None) -> NameEntry | None:
+            return entry and replace(entry, names=tuple(dict.fromkeys((*entry.names, *names))))
+
+        self._change_names(interfaces, add, owner=owner)
+
+    def remove_names(self, interfaces: Iterable[InterfaceRecord], names: Iterable[str], *, owner: str) -> None:
+        """The reverse; what the owner itself is called stays."""
+        gone = set(names)
+
+        def remove(interface: InterfaceRecord, entry: NameEntry | None) -> NameEntry | None:
+            return entry and replace(
+                entry, names=tuple(name for name in entry.names if name not in gone or name in interface.names)
+            )
+
+        self._change_names(interfaces, remove, owner=owner)
+
+    def _change_names(self, interfaces: Iterable[InterfaceRecord], change: _Change, *, owner: str) -> None:
+        with brief(self._session.layout.name_server_lock):
+            changed = {one.network_id for one in interfaces if self._change_one(one, change, owner=owner)}
             nameless = {record.id for record in self.definitions.list() if not record.names}
             if changed - nameless:
                 self._update_server()
 
-    def _change_one(self, network_id: str, entry: NameEntry | None, *, owner: str) -> bool:
-        layout = self._session.layout.network(network_id)
+    def _change_one(self, interface: InterfaceRecord, change: _Change, *, owner: str) -> bool:
+        layout = self._session.layout.network(interface.network_id)
         if not layout.directory.exists():
             return False
-        before = parse_entries((find_bytes(layout.names_file) or b"").decode())
-        after = [one for one in before if one.owner != owner]
-        if entry is not None:
-            after.append(entry)
-        if after == before:
+        before = self._read_entries(layout)
+        old = next((one for one in before if one.owner == owner), None)
+        new = change(interface, old)
+        if new == old:
             return False
-        write_atomically(layout.names_file, build_entries(after).encode())
+        after = [one for one in before if one is not old]
+        if new is not None:
+            after.append(new)
+        try:
+            write_atomically(layout.names_file, build_entries(after).encode())
+        except FileNotFoundError:
+            # The network has just gone, and with it all names on it.
+            return False
         return True
+
+    @staticmethod
+    def _read_entries(layout: NetworkLayout) -> list[NameEntry]:
+        return parse_entries((find_bytes(layout.names_file) or b"").decode())
 
     def _update_server(self) -> None:
         generation = f"generation-{os.urandom(6).hex()}"
@@ -343,7 +396,7 @@ class NetworkService:
 
     def entries(self, record: NetworkRecord) -> list[NameEntry]:
         """Who is on a network under which names."""
-        return parse_entries((find_bytes(self.layout(record).names_file) or b"").decode())
+        return self._read_entries(self.layout(record))
 
     # the end
 

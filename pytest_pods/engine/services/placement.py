@@ -1,4 +1,5 @@
-"""Where a container is put: which namespaces, control group, shared memory and files of /etc are its own or its pod's.
+"""Where a container is put: which namespaces, control group, shared memory and files of /etc are its own, its pod's, or
+those of the container whose network it is in.
 
 Known from its record alone, so that a process that did not create it finds the same.
 """
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from pytest_pods.engine.network_records import InterfaceRecord
     from pytest_pods.engine.records import ContainerRecord
     from pytest_pods.engine.services.sessions import Session
-    from pytest_pods.engine.state.layout import SessionLayout
+    from pytest_pods.engine.state.layout import ContainerLayout, PodLayout, SessionLayout
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,24 +35,28 @@ class Placement:
 
 
 def find_network_namespace(layout: SessionLayout, record: ContainerRecord) -> Path | None:
-    """The container's network namespace, its own or its pod's; None for the host's."""
+    """The container's network namespace, its own or somebody else's; None for the host's."""
     if record.spec.network is NetworkMode.HOST:
         return None
-    if record.membership is not None and record.shares("net"):
-        return layout.pod(record.membership.pod_id).namespace("net")
-    return layout.container(record.id).namespace("net")
+    return find_network_files(layout, record).namespace("net")
 
 
 def find_interfaces(layout: SessionLayout, record: ContainerRecord) -> tuple[InterfaceRecord, ...]:
     """The named networks that its network namespace is on."""
-    if record.membership is not None and record.shares("net"):
-        return read_interfaces(layout.pod(record.membership.pod_id).interfaces_file)
-    return read_interfaces(layout.container(record.id).interfaces_file)
+    return read_interfaces(find_network_files(layout, record).interfaces_file)
+
+
+def find_network_files(layout: SessionLayout, record: ContainerRecord) -> ContainerLayout | PodLayout:
+    """The files of the container or pod whose network it is in, and with it its /etc/hosts and /etc/resolv.conf."""
+    of = record.shared_network
+    if of is None:
+        return layout.container(record.id)
+    return layout.pod(of.id) if of.pod else layout.container(of.id)
 
 
 def owns_network(record: ContainerRecord) -> bool:
-    """Whether the container has a network namespace that nobody else is in."""
-    return record.spec.network is not NetworkMode.HOST and not record.shares("net")
+    """Whether the container's network namespace came with it, and goes with it."""
+    return record.spec.network is not NetworkMode.HOST and record.shared_network is None
 
 
 def is_infra(record: ContainerRecord) -> bool:
@@ -75,11 +80,12 @@ def find_placement(session: Session, record: ContainerRecord) -> Placement:
     own, membership = session.layout.container(record.id), record.membership
     network = find_network_namespace(session.layout, record)
     cgroup = find_cgroup(session, record)
+    with_network = find_network_files(session.layout, record)
+    resolv_file = None if record.spec.image_resolv_conf else with_network.resolv_file
     if membership is None:
-        etc = EtcFiles(own.hosts_file, own.hostname_file, own.resolv_file)
+        etc = EtcFiles(with_network.hosts_file, own.hostname_file, resolv_file)
         return Placement(NamespacePaths(network=network), etc, None, cgroup)
     pod = session.layout.pod(membership.pod_id)
-    with_network = pod if record.shares("net") else own
     with_name = pod if record.shares("uts") else own
     return Placement(
         namespaces=NamespacePaths(
@@ -88,7 +94,7 @@ def find_placement(session: Session, record: ContainerRecord) -> Placement:
             uts=pod.namespace("uts") if record.shares("uts") else None,
             pid=_find_pid_namespace(session, record),
         ),
-        etc=EtcFiles(with_network.hosts_file, with_name.hostname_file, with_network.resolv_file),
+        etc=EtcFiles(with_network.hosts_file, with_name.hostname_file, resolv_file),
         shared_memory=pod.shared_memory_dir if record.shares("ipc") else None,
         cgroup=cgroup,
     )

@@ -23,6 +23,7 @@ from pytest_pods.engine.specs.ports import PortSpec, parse_port
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
     from pathlib import Path
 
     from pytest_pods.engine.oci.image_config import ImageConfig
@@ -56,11 +57,22 @@ class Planner:
         self._session = session
         self._wirer = wirer
 
-    def plan(self, spec: ContainerSpec, image: Image, joined: Joined | None = None) -> Plan:
-        """Binds the ports and takes a name and a place. Raises PortInUseError, NameInUseError, InvalidSpecError."""
+    def plan(
+        self,
+        spec: ContainerSpec,
+        image: Image,
+        joined: Joined | None = None,
+        *,
+        in_network: Callable[[ContainerRecord], ContainerRecord] = lambda record: record,
+    ) -> Plan:
+        """Binds the ports and takes a name and a place; `in_network` puts the container into the network of another.
+
+        Raises PortInUseError, NameInUseError, InvalidSpecError.
+        """
         record = build_record(spec, image, session_id=self._session.id)
         if joined is not None:
             record = join_pod(record, joined)
+        record = in_network(record)
         self._session.start()
         layout = self._session.layout
         listeners = bind_ports(build_ports(spec, image.config))
@@ -88,16 +100,16 @@ class Planner:
 
 
     def _plan_wiring(self, record: ContainerRecord) -> Wiring:
-        """A member's is its pod's, which has its places already."""
+        """Who is in the network of another has its places there already."""
         spec = record.spec
-        if record.shares("net"):
+        if record.shared_network is not None:
             return Wiring(NetworkMode.NONE)
         return self._wirer.plan(
-            spec.network, spec.networks, owner=record.id, known_as=_build_names(record), dns=spec.dns
+            spec.network, spec.networks, owner=record.id, known_as=build_container_names(record), dns=spec.dns
         )
 
 
-def _build_names(record: ContainerRecord) -> tuple[str, ...]:
+def build_container_names(record: ContainerRecord) -> tuple[str, ...]:
     """What a container is called on its networks."""
     return (record.name, record.id[:12], *record.spec.aliases)
 
@@ -115,7 +127,10 @@ def join_pod(record: ContainerRecord, joined: Joined) -> ContainerRecord:
     pod, shares = joined.pod, joined.membership.shares
     changes: dict[str, Any] = {"membership": joined.membership}
     if "net" in shares:
-        changes |= {"ip": pod.ip, "spec": record.spec.with_changes(network=pod.network, networks=())}
+        spec = record.spec.with_changes(
+            network=pod.network, networks=(), image_resolv_conf=pod.image_resolv_conf
+        )
+        changes |= {"ip": pod.ip, "spec": spec}
     if "uts" in shares:
         changes["hostname"] = pod.hostname
     return replace(record, **changes)

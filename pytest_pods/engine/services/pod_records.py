@@ -65,6 +65,8 @@ def join_later(spec: ContainerSpec, pod: PodRecord, *, members: Sequence[Contain
     if "net" in pod.shares:
         if spec.network not in (NetworkMode.PRIVATE, pod.network):
             raise InvalidSpecError(f"the network of a member is that of pod {pod.name}", hint="leave it out")
+        if spec.image_resolv_conf:
+            raise InvalidSpecError(f"the dns of a member is that of pod {pod.name}", hint="give it to the pod")
         if spec.ports and pod.network is NetworkMode.HOST:
             raise InvalidSpecError(f"pod {pod.name} is on the host's network: ports cannot be published")
         taken = [(f"pod {pod.name}", _asked(pod.ports))]

@@ -22,6 +22,7 @@ from pytest_pods.engine.services.pod_files import write_pod_files
 from pytest_pods.engine.services.pod_volumes import make_pod_volumes
 from pytest_pods.engine.services.publishing import end_forwards, forward_ports
 from pytest_pods.engine.services.sessions import remove_trees
+from pytest_pods.engine.services.stations import build_pod_names
 from pytest_pods.engine.services.wiring import Wiring, read_interfaces, rebuild_wiring, write_interfaces
 from pytest_pods.engine.specs.networks import NetworkMode
 
@@ -48,6 +49,7 @@ class PodSetup:
         self._facts = facts
         self._listeners: list[socket.socket] = []
         self._wiring = Wiring(NetworkMode.NONE)
+        self._member_names: tuple[str, ...] = ()
 
     def plan(self, spec: PodSpec) -> PodRecord:
         """Binds the ports and takes a name and a place. Raises PortInUseError, NameInUseError, UnsupportedHostError."""
@@ -61,8 +63,9 @@ class PodSetup:
             planning.reserve_name(layout, record.name, owner=record.id)
             if "net" in record.shares:
                 self._wiring = self._wirer.plan(
-                    spec.network, spec.networks, owner=record.id, known_as=_build_names(record, spec), dns=spec.dns
+                    spec.network, spec.networks, owner=record.id, known_as=build_pod_names(record), dns=spec.dns
                 )
+                self._member_names = _build_member_names(record, spec)
             ports = tuple(
                 planning.build_published(port, listener)
                 for port, listener in zip(spec.ports, self._listeners, strict=True)
@@ -110,7 +113,9 @@ class PodSetup:
     def plug(self, record: PodRecord) -> None:
         """Joins its networks, or the way out."""
         namespace = self._session.layout.pod(record.id).namespace("net")
-        self._wirer.connect(self._wiring, owner=record.id, namespace=namespace)
+        self._wirer.connect(
+            self._wiring, owner=record.id, namespace=namespace, more_names=self._member_names
+        )
 
     def close(self) -> None:
         """Closes the host's ports, which the sandbox has."""
@@ -146,14 +151,16 @@ def build_pod_record(spec: PodSpec, *, session_id: str) -> PodRecord:
         dns_options=spec.dns_options,
         add_hosts=dict(spec.add_hosts),
         networks=tuple(one.network for one in spec.networks),
+        aliases=spec.aliases,
+        image_resolv_conf=spec.image_resolv_conf,
+        restart=spec.restart,
         volumes=spec.own_volumes,
     )
 
 
-def _build_names(record: PodRecord, spec: PodSpec) -> tuple[str, ...]:
-    """What a pod, and each of its members, is called on its networks."""
-    members = [name for one in spec.members for name in (f"{record.name}-{one.name}", one.name)]
-    return (record.name, record.id[:12], *members, *spec.aliases)
+def _build_member_names(record: PodRecord, spec: PodSpec) -> tuple[str, ...]:
+    """What its members will be called; known with the pod, so that names change once and not with each of them."""
+    return tuple(name for one in spec.members for name in (one.name, f"{record.name}-{one.name}"))
 
 
 def _build_hostname(name: str, network: NetworkMode) -> str:
@@ -172,11 +179,18 @@ def find_pinned(record: PodRecord) -> NamespaceKind:
     return kinds
 
 
+def find_wiring(session: Session, record: PodRecord) -> Wiring:
+    """What a pod is plugged into."""
+    mode = record.network if "net" in record.shares else NetworkMode.NONE
+    return rebuild_wiring(
+        mode, ip=record.ip, interfaces=read_interfaces(session.layout.pod(record.id).interfaces_file)
+    )
+
+
 def build_removal_steps(session: Session, record: PodRecord, *, wirer: Wirer) -> list[Callable[[], None]]:
     """What takes away a pod that has no member any more; each may meet nothing."""
     sandbox, layout = session.start(), session.layout.pod(record.id)
-    mode = record.network if "net" in record.shares else NetworkMode.NONE
-    wiring = rebuild_wiring(mode, ip=record.ip, interfaces=read_interfaces(layout.interfaces_file))
+    wiring = find_wiring(session, record)
     return [
         lambda: end_forwards(sandbox, record.ports),
         lambda: _unmount(sandbox, *(layout.namespace(kind) for kind in ("net", "ipc", "uts"))),

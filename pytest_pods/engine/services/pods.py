@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import signal as signals
 import threading
-import time
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -21,13 +20,12 @@ from pytest_pods.engine.errors import (
     PodsError,
     WrongStateError,
 )
-from pytest_pods.engine.host.pipes import wait_readable
 from pytest_pods.engine.pod import Pod
 from pytest_pods.engine.records import Membership
 from pytest_pods.engine.services import pod_records
 from pytest_pods.engine.services.infra import build_infra_record, create_infra
 from pytest_pods.engine.services.planning import Joined
-from pytest_pods.engine.services.pod_setup import PodSetup, build_removal_steps
+from pytest_pods.engine.services.pod_setup import PodSetup, build_removal_steps, find_wiring
 from pytest_pods.engine.services.pod_starting import Bringing
 from pytest_pods.engine.services.sessions import collect_faults
 from pytest_pods.engine.services.wiring import read_interfaces
@@ -35,21 +33,18 @@ from pytest_pods.engine.specs.networks import Attachment, NetworkMode
 from pytest_pods.engine.specs.pods import SHARED, MemberSpec, PodSpec
 from pytest_pods.engine.specs.ports import PortSpec
 from pytest_pods.engine.specs.values import parse_signal
-from pytest_pods.engine.state.sessions import SessionKind
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Mapping, Sequence
 
     from pytest_pods.engine.container import Container
+    from pytest_pods.engine.network_records import InterfaceRecord
     from pytest_pods.engine.pod_records import PodRecord, PodStatus
     from pytest_pods.engine.services.containers import ContainerService
     from pytest_pods.engine.services.sessions import Session
     from pytest_pods.engine.specs.mounts import MountSpec
     from pytest_pods.engine.stats import PodStats
-
-
-_RESTART_PAUSE_S = 0.1
 
 
 class PodService:
@@ -117,8 +112,6 @@ class PodService:
             raise
         finally:
             setup.close()
-        if start:
-            self._follow_exit_policy(record)
         return Pod(record, self, spec)
 
     def _give_back(self, record: PodRecord) -> None:
@@ -180,8 +173,9 @@ class PodService:
         """Starts the members that do not run, in order, and waits for those whose wait is known. Raises PodFailedError;
         the pod stays."""
         self._require(record)
-        self._ensure_infra(record)
         members = self.members(record)
+        for container in members.values():
+            self._containers.lifecycle.ensure_pids(container.record)
         Bringing(
             record.name,
             [_build_member(name, container) for name, container in members.items()],
@@ -189,38 +183,6 @@ class PodService:
             remove=lambda container: None,
             timeout=self._containers.default_timeout,
         ).start()
-        self._follow_exit_policy(record)
-
-    def _follow_exit_policy(self, record: PodRecord) -> None:
-        """With "stop", what holds the pod's PID namespace ends with the last member. Nothing else of a pod runs.
-
-        Only in a session of this process: in one that is kept it stays until the pod is stopped.
-        """
-        if record.exit_policy != "stop" or not self._holds_pids(record) or self._session.kind is not SessionKind.OWNED:
-            return
-        name = f"pytest-pods end of {record.name}"
-        threading.Thread(target=self._stop_with_last, args=(record,), name=name, daemon=True).start()
-
-    def _stop_with_last(self, record: PodRecord) -> None:
-        # Gone meanwhile, by whatever way: there is nothing to stop any more.
-        with suppress(PodsError, OSError):
-            while lasting := [one for one in self._lasting(record).values() if _goes_on(one)]:
-                descriptor = lasting[0].open_exit_descriptor()
-                if descriptor is None:
-                    # Its restart policy is about to start it.
-                    time.sleep(_RESTART_PAUSE_S)
-                    continue
-                try:
-                    wait_readable(descriptor.fileno(), None)
-                finally:
-                    descriptor.close()
-            self._containers.lifecycle.stop(build_infra_record(record), timeout=0)
-
-    def _ensure_infra(self, record: PodRecord) -> None:
-        if self._holds_pids(record):
-            infra = build_infra_record(record)
-            if not self._containers.lifecycle.state(infra).running:
-                self._containers.lifecycle.start(infra)
 
     def stop(self, record: PodRecord, *, timeout: float | None) -> None:
         """All members at once: each gets its own grace."""
@@ -270,11 +232,16 @@ class PodService:
     # removing
 
     def remove(self, record: PodRecord, *, force: bool) -> None:
-        """Removes the pod with its members. Raises WrongStateError if one runs unless `force`, CleanupError."""
+        """Removes the pod with its members; with `force` also if one runs, and first those that are in its network.
+
+        Raises WrongStateError, InUseError, CleanupError.
+        """
         self._require(record)
         if not force and any(one.running for one in self.members(record).values()):
             raise WrongStateError(f"members of pod {record.name} run", hint="stop it first, or remove it by force")
         if self._session.connected().lost is None:
+            layout = self._session.layout.pod(record.id)
+            self._containers.lifecycle.empty_network(layout, subject=f"pod {record.name}", force=force)
             self.remove_all(record)
 
     def remove_later(self, record: PodRecord, *, then: Callable[[], None] | None = None) -> None:
@@ -290,18 +257,23 @@ class PodService:
     def remove_all(self, record: PodRecord) -> None:
         """Takes away whatever there is of a pod, also of a half-made one. Raises CleanupError."""
         lifecycle = self._containers.lifecycle
-        steps: list[Callable[[], None]] = []
+        wirer, wiring = self._containers.wirer, find_wiring(self._session, record)
+        steps: list[Callable[[], None]] = [lambda: wirer.forget_names(wiring, owner=record.id)]
         for container in self.members(record).values():
             steps.append(_build_removal(partial(lifecycle.remove_all, container.record)))
         infra = build_infra_record(record)
         if lifecycle.layout(infra).directory.exists():
             steps.append(lambda: lifecycle.remove_all(infra))
-        shared = build_removal_steps(self._session, record, wirer=self._containers.wirer)
+        shared = build_removal_steps(self._session, record, wirer=wirer)
         collect_faults(f"removing pod {record.name}", [*steps, *shared])
         with self._lock:
             self._made.pop(record.id, None)
 
     # reaching in
+
+    def interfaces(self, record: PodRecord) -> tuple[InterfaceRecord, ...]:
+        """The named networks that it is on now."""
+        return read_interfaces(self._session.layout.pod(record.id).interfaces_file)
 
     def connect(self, record: PodRecord, port: int, *, timeout: float | None) -> socket.socket:
         """Raises OSError as connect(2), NotFoundError where the members have a network each."""
@@ -309,8 +281,10 @@ class PodService:
             raise NotFoundError(f"pod {record.name} shares no network", hint="connect to one of its members")
         layout = self._session.layout.pod(record.id)
         namespace = None if record.network is NetworkMode.HOST else layout.namespace("net")
-        ips = [ip for interface in read_interfaces(layout.interfaces_file) for ip in interface.ips]
-        return self._containers.inside.connect_in(namespace, ips or [*filter(None, [record.ip])], port, timeout=timeout)
+        ips = [record.ip, *(ip for one in read_interfaces(layout.interfaces_file) for ip in one.ips)]
+        return self._containers.inside.connect_in(
+            namespace, [*dict.fromkeys(filter(None, ips))], port, timeout=timeout
+        )
 
     def stats(self, record: PodRecord) -> PodStats:
         """What the members use, each and together."""
@@ -323,7 +297,9 @@ class PodService:
         members = tuple(
             MemberSpec(
                 name,
-                one.spec.with_changes(name=None, pod=None, network=NetworkMode.PRIVATE, networks=()),
+                one.spec.with_changes(
+                    name=None, pod=None, network=NetworkMode.PRIVATE, networks=(), image_resolv_conf=False
+                ),
                 one.record.membership.needs,
                 one.record.membership.init,
             )
@@ -338,12 +314,8 @@ class PodService:
 
         members = [(name, one.id, one.status) for name, one in self.members(record).items()]
         cgroup = self._session.cgroups.pod(record.id)
-        return build_pod_inspection(record, self.status(record), members, cgroup=cgroup)
-
-
-def _goes_on(container: Container) -> bool:
-    state = container.state()
-    return state.running or state.restarting or (state.status == "created" and container.spec.restartable)
+        networks = [one.network for one in self.interfaces(record)]
+        return build_pod_inspection(record, self.status(record), members, networks=networks, cgroup=cgroup)
 
 
 def build_pod_spec_of(record: PodRecord, members: tuple[MemberSpec, ...]) -> PodSpec:
@@ -360,6 +332,10 @@ def build_pod_spec_of(record: PodRecord, members: tuple[MemberSpec, ...]) -> Pod
         ports=ports,
         network=record.network,
         networks=tuple(Attachment(name) for name in record.networks),
+        aliases=record.aliases,
+        image_resolv_conf=record.image_resolv_conf,
+        exit_policy="stop" if record.exit_policy == "stop" else "continue",
+        restart=record.restart,
         dns=record.dns,
         dns_search=record.dns_search,
         dns_options=record.dns_options,

@@ -3,12 +3,14 @@
 One that is ended because it was not well has failed, whatever its exit code; its health check may ask for a restart.
 
 In a session that this process owns a thread waits for its end. In one that outlives its processes its monitor starts
-`pytest-pods restart-ended` when it ends. Whoever stops a container on purpose says so first, and then waits for a
-restart that is under way: so no stop is undone.
+`pytest-pods container-ended` when it ends. Whoever stops a container on purpose says so first, and then waits for a
+restart that is under way: so no stop is undone. The exit policy of a pod, which may end with its last member, is
+followed by the same.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -25,12 +27,13 @@ from pytest_pods.engine.state.sessions import SessionKind
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from pytest_pods.engine.pod_records import PodRecord
     from pytest_pods.engine.records import ContainerRecord, ContainerState
     from pytest_pods.engine.services.lifecycle import ExitDescriptor
     from pytest_pods.engine.services.sessions import Session
     from pytest_pods.engine.state.layout import ContainerLayout
 
-COMMAND = "restart-ended"
+COMMAND = "container-ended"
 """The command line's command for it, which no help shows."""
 
 _SHORTEST_S, _LONGEST_S = 0.1, 60.0
@@ -39,9 +42,14 @@ _STEADY_S = 10.0
 
 
 def read_restarts(layout: ContainerLayout) -> tuple[int, int]:
-    """How often it was started again, and how often in a row soon after the time before."""
-    words = (find_bytes(layout.restarts_file) or b"").split()
+    """How often it was started again, and how often in a row soon after the time before.
+
+    A restart that was announced counts from the moment that its start is there: in one step, whoever is killed when.
+    """
+    words = (find_bytes(layout.restarts_file) or b"").decode().split()
     try:
+        if len(words) > 2 and words[4] == (find_bytes(layout.started_file) or b"").decode():
+            return int(words[2]), int(words[3])
         return int(words[0]), int(words[1])
     except (IndexError, ValueError):
         return 0, 0
@@ -83,10 +91,16 @@ def allow(record: ContainerRecord, layout: ContainerLayout) -> None:
         layout.restart_asked_file.unlink(missing_ok=True)
 
 
-def note_restart(layout: ContainerLayout, state: ContainerState) -> None:
-    """Counts a restart that has happened; `state` is how it ended before."""
+def announce_restart(layout: ContainerLayout, state: ContainerState) -> str:
+    """What the start is to be called for the restart to be counted; `state` is how it ended before.
+
+    Not counted before it, when the last restart would seem to be none, nor after it, when nobody may be left to count.
+    """
     total, in_row = read_restarts(layout)
-    write_atomically(layout.restarts_file, f"{total + 1} {0 if _was_steady(state) else in_row + 1}".encode())
+    start = os.urandom(8).hex()
+    content = f"{total} {in_row} {total + 1} {0 if _was_steady(state) else in_row + 1} {start}"
+    write_atomically(layout.restarts_file, content.encode())
+    return start
 
 
 def find_pause_s(layout: ContainerLayout, state: ContainerState) -> float:
@@ -101,34 +115,53 @@ def _was_steady(state: ContainerState) -> bool:
     return (state.finished_at - state.started_at).total_seconds() >= _STEADY_S
 
 
+def has_consequences(session: Session, record: ContainerRecord) -> bool:
+    """Whether something follows the container's end: a restart, or the end of its pod."""
+    return record.spec.restartable or find_pod_to_end(session, record) is not None
+
+
+def find_pod_to_end(session: Session, record: ContainerRecord) -> PodRecord | None:
+    """The pod of a member that is to stop with its last one: what holds its PID namespace, the only thing of a pod that
+    runs by itself."""
+    membership = record.membership
+    if membership is None or membership.infra or not session.pid_namespaces or not record.shares("pid"):
+        return None
+    from pytest_pods.engine.services.pod_records import find_pod_record
+
+    pod = find_pod_record(session, membership.pod_id)
+    return pod if pod is not None and pod.exit_policy == "stop" else None
+
+
 class Supervisor:
-    """Waits for the ends of containers that may be started again, in a session of this process."""
+    """Waits for the ends of containers that something follows, in a session of this process."""
 
     def __init__(
         self,
         session: Session,
         *,
         open_exit: Callable[[ContainerRecord], ExitDescriptor | None],
-        restart: Callable[[ContainerRecord], bool],
+        follow_end: Callable[[ContainerRecord], bool],
         runs: Callable[[ContainerRecord], bool],
     ) -> None:
-        """`restart` pauses and starts it again; it answers whether it has. `runs` tells whether it runs now."""
+        """`follow_end` does what is to follow; it answers whether the container was started again. `runs` tells whether
+        it runs now."""
         self._session = session
         self._open_exit = open_exit
-        self._restart = restart
+        self._follow_end = follow_end
         self._runs = runs
         self._lock = threading.Lock()
-        self._watched: set[str] = set()
+        self._watched: dict[str, ContainerRecord] = {}
 
     def watch(self, record: ContainerRecord) -> None:
-        """From now on; nothing happens for one that is never restarted, or in a session with a life of its own."""
-        if not record.spec.restartable or self._session.kind is not SessionKind.OWNED:
+        """From now on; nothing happens for a container whose end nothing follows, or in a session with a life of its
+        own."""
+        if self._session.kind is not SessionKind.OWNED or not has_consequences(self._session, record):
             return
         with self._lock:
             if record.id in self._watched:
                 return
-            self._watched.add(record.id)
-        name = f"pytest-pods restart {record.name}"
+            self._watched[record.id] = record
+        name = f"pytest-pods end of {record.name}"
         threading.Thread(target=self._follow, args=(record,), name=name, daemon=True).start()
 
     def _follow(self, record: ContainerRecord) -> None:
@@ -136,15 +169,27 @@ class Supervisor:
         with suppress(PodsError, OSError):
             while True:
                 self._await_end(record)
-                if self._restart(record):
+                if self._follow_end(record):
                     continue
                 with self._lock:
                     # Under the lock: who starts it on purpose meanwhile is seen here, or sees that nobody watches.
                     if not self._runs(record):
-                        self._watched.discard(record.id)
+                        self._watched.pop(record.id, None)
                         return
         with self._lock:
-            self._watched.discard(record.id)
+            self._watched.pop(record.id, None)
+
+    def list_ended(self) -> list[ContainerRecord]:
+        """Those that have ended, and whose ends may not have been followed yet."""
+        with self._lock:
+            watched = [*self._watched.values()]
+        found = []
+        for record in watched:
+            # One that was removed has no end to follow.
+            with suppress(PodsError):
+                if not self._runs(record):
+                    found.append(record)
+        return found
 
     def _await_end(self, record: ContainerRecord) -> None:
         descriptor = self._open_exit(record)
@@ -156,9 +201,9 @@ class Supervisor:
 
 
 def build_exit_command(session: Session, record: ContainerRecord) -> tuple[str, ...]:
-    """What the monitor executes when a container that may be started again has ended: nothing while the session is its
+    """What the monitor executes when a container has ended and something follows: nothing while the session is its
     owner's alone, since only one with a life of its own listens. It does not hold the monitor up."""
-    if not record.spec.restartable:
+    if not has_consequences(session, record):
         return ()
     script = 'test -S "$1" && shift && "$@" >/dev/null 2>&1 &'
     store, layout = session.store, session.layout

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from pytest_pods.engine.records import ContainerRecord
     from pytest_pods.engine.services.networks import NetworkService
     from pytest_pods.engine.services.sessions import Session
     from pytest_pods.engine.specs.networks import Attachment
@@ -114,12 +115,23 @@ class Wirer:
             )
         return self._take_lease()
 
-    def connect(self, wiring: Wiring, *, owner: str, namespace: Path) -> None:
-        """Puts the namespace where it was planned. Raises NetworkError, MissingProgramError."""
+    def connect(
+        self, wiring: Wiring, *, owner: str, namespace: Path, more_names: Sequence[str] = ()
+    ) -> None:
+        """Puts the namespace where it was planned; `more_names` are those of who will be in it, and may go again.
+
+        Raises NetworkError, MissingProgramError.
+        """
         if wiring.lease is not None:
             self._session.uplink.plug(wiring.lease, namespace=namespace)
         elif wiring.interfaces:
-            self._networks.plug(wiring.interfaces, owner=owner, namespace=namespace, servers=wiring.upstream)
+            self._networks.plug(
+                wiring.interfaces,
+                owner=owner,
+                namespace=namespace,
+                servers=wiring.upstream,
+                more_names=more_names,
+            )
 
     def connect_in_background(self, wiring: Wiring, *, owner: str, namespace: Path) -> Callable[[], None]:
         """Starts to; the answer waits for it and raises what went wrong."""
@@ -142,6 +154,17 @@ class Wirer:
                 raise faults[0]
 
         return finish
+
+    def forget_names(self, wiring: Wiring, *, owner: str) -> None:
+        """At once, before those who are in the namespace go one by one."""
+        if wiring.interfaces:
+            self._networks.forget_names(wiring.interfaces, owner=owner)
+
+    def forget_sharer(self, record: ContainerRecord) -> None:
+        """A container leaves the network that is not its own; nobody finds it there by its names any more."""
+        from pytest_pods.engine.services.sharing import forget
+
+        forget(self._session, self._networks, record)
 
     def release(self, wiring: Wiring, *, owner: str) -> None:
         """Gives the places back; the interfaces themselves go with the namespace."""

@@ -48,6 +48,9 @@ if TYPE_CHECKING:
     from pytest_pods.engine.waiting import Wait
 
 
+_OF_CONTAINER = "container:"
+
+
 class PullPolicy(enum.Enum):
     """When to ask the registry: only if the image is not here, at every use, if it has a newer one, or never."""
 
@@ -62,7 +65,9 @@ class ContainerSpec:
     """Everything that is asked of one container; None means: as the image says, or as the engine decides.
 
     Times are seconds, sizes bytes. `stop_timeout` is the grace between the stop signal and the kill; `pod` names a pod
-    that is there, which the container joins. `health` is False for no health check, not even the image's.
+    that is there, which the container joins, `network_container` a container in whose network it is; then what
+    `network` says is that one's. With `image_resolv_conf` nobody writes /etc/resolv.conf. `health` is False for no
+    health check, not even the image's.
     """
 
     image: str
@@ -79,6 +84,8 @@ class ContainerSpec:
     mounts: tuple[MountSpec, ...] = ()
     network: NetworkMode = NetworkMode.PRIVATE
     networks: tuple[Attachment, ...] = ()
+    network_container: str | None = None
+    image_resolv_conf: bool = False
     aliases: tuple[str, ...] = ()
     dns: tuple[str, ...] = ()
     dns_search: tuple[str, ...] = ()
@@ -124,7 +131,10 @@ class ContainerSpec:
         return replace(self, **changes)
 
 
-CONTAINER_OPTIONS: frozenset[str] = frozenset(f.name for f in fields(ContainerSpec)) - {"image"} | {"tmpfs", "volumes"}
+_SAID_OTHERWISE = frozenset({"image", "network_container", "image_resolv_conf"})
+CONTAINER_OPTIONS: frozenset[str] = (
+    frozenset(f.name for f in fields(ContainerSpec)) - _SAID_OTHERWISE | {"tmpfs", "volumes"}
+)
 
 
 def build_container_spec(image: object, command: object = None, /, **options: Any) -> ContainerSpec:
@@ -134,9 +144,10 @@ def build_container_spec(image: object, command: object = None, /, **options: An
     "SOURCE:TARGET[:ro]" texts, "TARGET" alone for a volume that goes with the container, or a mapping target → source,
     where a source is a volume, its name, or an absolute path; `tmpfs`: targets, "TARGET:size=64m" texts, or a mapping
     target → size; `mounts`: values such as VolumeMount, or texts as `--mount` takes; `command` and `entrypoint`: a
-    list, or a text split as a shell does; `network`: "private", "none", "host" or one network; `networks`: a list of
-    networks, or a mapping network → `aliases`, `ip`, `mac`, `interface`; `health`: a command, a HealthCheck, a mapping
-    of what that has, or False.
+    list, or a text split as a shell does; `network`: "private", "none", "host", one network, or "container:NAME" for
+    that of another container; `networks`: a list of networks, or a mapping network → `aliases`, `ip`, `mac`,
+    `interface`; `dns`: addresses, or "none" for the image's own /etc/resolv.conf; `health`: a command, a HealthCheck, a
+    mapping of what that has, or False.
     """
     unknown = sorted(set(options) - CONTAINER_OPTIONS)
     if unknown:
@@ -152,7 +163,7 @@ def build_container_spec(image: object, command: object = None, /, **options: An
         *parse_volumes(options.pop("volumes", ())),
         *parse_tmpfs_mounts(options.pop("tmpfs", ())),
     )
-    given: dict[str, Any] = {"mounts": mounts, **take_networks(options)}
+    given: dict[str, Any] = {"mounts": mounts, **take_networks(options), **take_dns(options)}
     for name, value in options.items():
         given[name] = _PARSERS[name](name, value) if value is not None or name in _REQUIRED else None
     if command is not None:
@@ -165,14 +176,46 @@ def build_container_spec(image: object, command: object = None, /, **options: An
 
 def take_networks(options: dict[str, Any]) -> dict[str, Any]:
     """Takes `network` and `networks` out of the options, of a container or a pod."""
-    mode, networks = parse_network("network", options.pop("network", NetworkMode.PRIVATE))
+    network = options.pop("network", NetworkMode.PRIVATE)
     named = parse_networks("networks", options.pop("networks", ()))
+    if isinstance(network, str) and network.startswith(_OF_CONTAINER):
+        if named:
+            raise InvalidSpecError(f"network={network!r} and networks were both given", hint="it can be in one only")
+        return {"network_container": parse_network_container("network", network)}
+    mode, networks = parse_network("network", network)
     if named and (networks or mode is not NetworkMode.PRIVATE):
         raise InvalidSpecError("network and networks were both given", hint="name all of them in networks")
     return {"network": NetworkMode.NAMED, "networks": named} if named else {"network": mode, "networks": networks}
 
 
+def parse_network_container(name: str, value: str) -> str:
+    """The container that "container:NAME" names. Raises InvalidSpecError."""
+    of = value.removeprefix(_OF_CONTAINER)
+    if not of:
+        raise InvalidSpecError(f"{name}: {value!r} names no container", hint="write container:NAME, or its ID")
+    return values.parse_name(name, of)
+
+
+def take_dns(options: dict[str, Any]) -> dict[str, Any]:
+    """Takes dns="none" out of the options, of a container or a pod."""
+    given = options.get("dns")
+    servers = [given] if isinstance(given, str) else given
+    if not isinstance(servers, list | tuple) or "none" not in servers:
+        return {}
+    with_it = [name for name in ("dns", "dns_search", "dns_options") if options.get(name) and options[name] != given]
+    if len(servers) > 1 or with_it:
+        raise InvalidSpecError(
+            f"dns='none' leaves /etc/resolv.conf to the image, and cannot be combined with {with_it[0]}"
+            if with_it
+            else "dns='none' cannot be combined with name servers"
+        )
+    del options["dns"]
+    return {"image_resolv_conf": True}
+
+
 def _refuse_contradictions(spec: ContainerSpec) -> None:
+    if spec.network_container is not None:
+        _refuse_with_network_container(spec)
     if spec.network is NetworkMode.HOST and spec.ports:
         raise InvalidSpecError(
             "ports cannot be published with network='host'", hint="the service is on the host's ports already"
@@ -186,6 +229,18 @@ def _refuse_contradictions(spec: ContainerSpec) -> None:
         raise InvalidSpecError(f"remove and restart={str(spec.restart)!r} contradict each other")
     if spec.remove and spec.restartable:
         raise InvalidSpecError("remove and a health check with on_failure='restart' contradict each other")
+
+
+def _refuse_with_network_container(spec: ContainerSpec) -> None:
+    where = f"network='{_OF_CONTAINER}{spec.network_container}'"
+    if spec.pod is not None:
+        raise InvalidSpecError(f"{where} and pod={spec.pod!r} were both given", hint="a pod has a network of its own")
+    for name in ("dns", "dns_search", "dns_options", "add_hosts", "image_resolv_conf"):
+        if getattr(spec, name):
+            raise InvalidSpecError(
+                f"{'dns' if name == 'image_resolv_conf' else name} cannot be given with {where}",
+                hint="/etc/hosts and /etc/resolv.conf are that container's",
+            )
 
 
 def _parse_policy(name: str, value: object) -> PullPolicy:

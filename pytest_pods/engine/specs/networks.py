@@ -303,7 +303,7 @@ def parse_network(name: str, value: object) -> tuple[NetworkMode, tuple[Attachme
     if isinstance(value, str) and value in ("private", "none", "host"):
         return NetworkMode(value), ()
     if isinstance(value, str) and value in ("container", "pod", "named"):
-        raise InvalidSpecError(f"{name}: {value!r} needs more", hint="name a network, or a pod by pod=")
+        raise InvalidSpecError(f"{name}: {value!r} needs more", hint="container:NAME, the name of a network, or pod=")
     return NetworkMode.NAMED, (_parse_attachment(name, value),)
 
 

@@ -12,6 +12,7 @@ from pytest_pods.engine.specs.container import (
     CONTAINER_OPTIONS,
     ContainerSpec,
     build_container_spec,
+    take_dns,
     take_networks,
 )
 from pytest_pods.engine.specs.limits import (
@@ -91,6 +92,7 @@ class PodSpec:
     `ports`, `mounts`, `add_hosts` and `labels` are the pod's own: every member has the mounts. `exit_policy`: whether
     the pod goes on ("continue") or is stopped ("stop") once all members have ended. `restart` and `timeout` (for the
     members' waits, in seconds) hold for members that say nothing themselves. Limits are those of all members together.
+    With `image_resolv_conf` each member has its image's /etc/resolv.conf.
     """
 
     members: tuple[MemberSpec, ...] = ()
@@ -101,6 +103,7 @@ class PodSpec:
     mounts: tuple[MountSpec, ...] = ()
     network: NetworkMode = NetworkMode.PRIVATE
     networks: tuple[Attachment, ...] = ()
+    image_resolv_conf: bool = False
     aliases: tuple[str, ...] = ()
     dns: tuple[str, ...] = ()
     dns_search: tuple[str, ...] = ()
@@ -194,7 +197,11 @@ def build_pod_spec(**options: Any) -> PodSpec:
         *parse_tmpfs_mounts(given.pop("tmpfs", ())),
     )
     refuse_same_target(mounts)
-    on = take_networks(given)
+    on = {**take_networks(given), **take_dns(given)}
+    if (container := on.get("network_container")) is not None:
+        raise InvalidSpecError(
+            f"a pod cannot be in the network of a container ({container})", hint="containers can: leave out the pod"
+        )
     fields = {name: _PARSERS[name](name, value) for name, value in given.items() if value is not None}
     pod = PodSpec(mounts=mounts, **on, **fields)
     _check_pod(pod)
@@ -339,7 +346,8 @@ def _check_member(pod: PodSpec, member: MemberSpec) -> None:
     spec = member.container
     shared = (
         ("network", "net", spec.network is not NetworkMode.PRIVATE and not _is_same_network(spec, pod)),
-        ("dns", "net", bool(spec.dns or spec.dns_search or spec.dns_options)),
+        ("network", "net", spec.network_container is not None),
+        ("dns", "net", bool(spec.dns or spec.dns_search or spec.dns_options or spec.image_resolv_conf)),
         ("add_hosts", "net", bool(spec.add_hosts)),
         ("hostname", "uts", spec.hostname is not None),
         ("shm_size", "ipc", spec.shm_size is not None),

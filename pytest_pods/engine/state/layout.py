@@ -160,6 +160,21 @@ class _SharedFiles:
         """The named networks that it is on, and as what."""
         return self.directory / "interfaces.json"
 
+    @property
+    def sharers_dir(self) -> Path:
+        """One empty file for each container that is in the network beside its owner, named for its ID."""
+        return self.directory / "sharers"
+
+    @property
+    def closed_file(self) -> Path:
+        """There once its owner is being removed: nobody comes into the network any more."""
+        return self.directory / "closed"
+
+    @property
+    def interfaces_lock(self) -> Path:
+        """Held while it joins or leaves a network, and while others come into its own, or go."""
+        return self.directory / "interfaces.lock"
+
 
 @dataclass(frozen=True, slots=True)
 class ContainerLayout(_SharedFiles):
@@ -228,7 +243,8 @@ class ContainerLayout(_SharedFiles):
 
     @property
     def started_file(self) -> Path:
-        """Its time of change is when the container was started; absent before."""
+        """Its time of change is when the container was started; absent before. Contains what its restart policy calls
+        the start, nothing if somebody has started it."""
         return self.directory / "started"
 
     @property
@@ -241,18 +257,14 @@ class ContainerLayout(_SharedFiles):
         return self.directory / "fault"
 
     @property
-    def interfaces_lock(self) -> Path:
-        """Held while it joins or leaves a network."""
-        return self.directory / "interfaces.lock"
-
-    @property
     def stopped_file(self) -> Path:
         """There once somebody has stopped it on purpose: its restart policy then lets it be."""
         return self.directory / "stopped"
 
     @property
     def restarts_file(self) -> Path:
-        """How often its restart policy has started it again, and how often of that soon after the time before."""
+        """How often its restart policy has started it again, and how often of that soon after the time before; then
+        what both are once there is a start that is called as said there."""
         return self.directory / "restarts"
 
     @property

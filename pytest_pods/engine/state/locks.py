@@ -12,13 +12,14 @@ The order in which locks are taken, so that nobody waits in a circle; whoever ho
     8. volume           one volume, while it is made ready for its first container
     9. staging          one per staging place; never waited for
     10. names           the container names of one session
-    11. networks        which networks there are
-    12. network         the addresses, and the set-up, of one network
-    13. netavark        one netavark at a time in a session
-    14. way out         the session's slirp4netns
-    15. name server     the names of a session
-    16. restart         of one container: alone, but for what its start takes
-    17. health          of one container, while a check is written down
+    11. interfaces      the places on networks of one container or pod
+    12. networks        which networks there are
+    13. network         the addresses, and the set-up, of one network
+    14. netavark        one netavark at a time in a session
+    15. way out         the session's slirp4netns
+    16. name server     the names of a session
+    17. restart         of one container: alone, but for what its start takes
+    18. health          of one container, while a check is written down
 
 A lock belongs to the open file: it goes with the process, however that ends. Descriptors are close-on-exec, so that no
 child keeps a lock alive; to hand one over on purpose, `hold` gives the descriptor.

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import threading
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
 
 from pytest_pods.engine.api import Engine
-from pytest_pods.engine.errors import PodsError
+from pytest_pods.engine.errors import NetworkError, PodsError
+from pytest_pods.engine.network.name_server import NameServer
+from pytest_pods.engine.network.uplink import run_ip
+from pytest_pods.engine.services import spare_networks
 from tests.support.fixtures_store import BUSYBOX
-from tests.support.name_client import NO_ERROR, name_client
+from tests.support.name_client import NO_ERROR, client_of, name_client
 
 SLEEP = ["sleep", "1000"]
 
@@ -66,6 +75,79 @@ def test_name_is_known_as_soon_as_its_container_is_there(engine: Engine) -> None
             assert client.addresses(f"db{number}") == [container.ip]
             network.disconnect(container)
             assert not client.knows(f"db{number}")
+
+
+def test_no_question_to_any_of_many_networks_is_lost_when_names_change(engine: Engine) -> None:
+    networks = [engine.create_network(f"net{number}", internal=True, ipv6=True) for number in range(8)]
+    web = engine.run(BUSYBOX, SLEEP, name="web", networks=networks)
+    other = engine.create(BUSYBOX, SLEEP)
+    namespace = engine.store.session(engine.session_id).container(web.id).namespace("net")
+    with ExitStack() as stack:
+        clients = [
+            stack.enter_context(client_of(engine, gateway, namespace))
+            for network in networks
+            for gateway in network.gateways
+        ]
+        for number in range(20):
+            if number % 2:
+                networks[0].disconnect(other)
+            else:
+                networks[0].connect(other)
+            # Right away, and the last ones first: a server listens at one address after the other.
+            assert [client.ask("web")[0] for client in reversed(clients)] == [NO_ERROR] * len(clients)
+
+
+def test_network_that_is_taken_down_while_names_change_is_in_nobodys_way(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spare_networks, "_MOST", 0)
+    going, staying = (engine.create_network(name, internal=True) for name in ("going", "staying"))
+    engine.run(BUSYBOX, SLEEP, networks=[going]).remove()
+    web = engine.run(BUSYBOX, SLEEP, name="web", networks=[staying])
+    faults: list[BaseException] = []
+
+    def remove() -> None:
+        try:
+            going.remove()
+        except BaseException as error:
+            faults.append(error)
+
+    remover = threading.Thread(target=remove)
+    original = NameServer._start
+
+    def start(self: NameServer, *given: Any, **named: Any) -> Any:
+        if remover.ident is None:
+            # What the new server is to know is settled, and the network that goes is in it.
+            remover.start()
+            while remover.is_alive() and not is_awaited(engine._session.layout.name_server_lock):
+                time.sleep(0.001)
+        return original(self, *given, **named)
+
+    monkeypatch.setattr(NameServer, "_start", start)
+    db = engine.run(BUSYBOX, SLEEP, name="db", networks=[staying])
+    remover.join(60)
+    assert (faults, engine.networks()) == ([], [staying])
+    with name_client(engine, web) as client:
+        assert client.addresses("db") == [db.ip]
+
+
+def is_awaited(lock: Path) -> bool:
+    """Whether somebody waits for a lock that somebody has (proc(5), /proc/locks)."""
+    inode = str(lock.stat().st_ino)
+    lines = Path("/proc/locks").read_text().splitlines()
+    return any("->" in line and line.split()[-3].rpartition(":")[2] == inode for line in lines)
+
+
+def test_network_without_its_bridge_does_not_keep_names_from_changing_elsewhere(engine: Engine) -> None:
+    broken, staying = (engine.create_network(name, internal=True) for name in ("broken", "staying"))
+    engine.run(BUSYBOX, SLEEP, networks=[broken])
+    web = engine.run(BUSYBOX, SLEEP, name="web", networks=[staying])
+    run_ip(engine._session.start(), f"link delete {broken.record.bridge}\n", doing="breaking a network")
+    db = engine.run(BUSYBOX, SLEEP, name="db", networks=[staying])
+    with name_client(engine, web) as client:
+        assert client.addresses("db") == [db.ip]
+    with pytest.raises(NetworkError, match="network broken has lost its bridge"):
+        engine.run(BUSYBOX, SLEEP, networks=[broken])
 
 
 def test_killed_name_server_is_replaced_with_the_next_change(engine: Engine) -> None:

@@ -166,8 +166,9 @@ def test_names_resolve_as_those_that_netavark_tells_aardvark_dns(image_store: Pa
                 networks.layout(network.record).leases_dir.mkdir(parents=True)
                 networks.ensure_up(network.record)
                 links.plug(engine._session.start(), network.record, interface, owner=OWNER, namespace=inside)
-                entry = NameEntry(OWNER, interface.ips, ("web", "front"))
-                networks._change_names({network.id: entry}, owner=OWNER)
+                networks._change_names(
+                    [interface], lambda one, _: NameEntry(OWNER, one.ips, ("web", "front")), owner=OWNER
+                )
             else:
                 request = build_request(network.record, interface, owner=OWNER)
                 request["container_name"] = "web"

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import http.server
 import socket
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from pytest_pods.engine.api import Engine
 from pytest_pods.engine.container import Container
-from pytest_pods.engine.errors import NotFoundError, PortInUseError
+from pytest_pods.engine.errors import InvalidSpecError, NotFoundError, PortInUseError, SubnetInUseError
+from pytest_pods.engine.network.uplink import GATEWAY, GATEWAY_6
 from tests.support.fixtures_store import BUSYBOX
+from tests.support.images import busybox_builder
 
 
 def get(container: Container, port: int, path: str = "/") -> bytes:
@@ -128,3 +132,137 @@ def test_network_host_is_the_hosts_own(engine: Engine, service_of_the_host: int)
 def test_network_none_reaches_nothing(engine: Engine, service_of_the_host: int) -> None:
     container = engine.run(BUSYBOX, ["sleep", "1000"], network="none")
     container.fail(f"wget -q -O - -T 1 http://10.86.0.2:{service_of_the_host}/")
+
+
+OWN = "nameserver 192.0.2.77\n"
+
+
+@pytest.fixture
+def image_with_resolv_conf(engine: Engine, tmp_path: Path) -> str:
+    name = "localhost/own-resolv:1"
+    image = busybox_builder().layer({"etc/resolv.conf": OWN}).build()
+    engine.load(image.write_docker_archive(tmp_path / "image.tar", names=[name]))
+    return name
+
+
+def test_image_keeps_its_resolv_conf_where_that_is_asked_for(engine: Engine, image_with_resolv_conf: str) -> None:
+    network = engine.create_network("backend", internal=True)
+    for options in ({"dns": "none"}, {"dns": ["none"], "networks": [network]}):
+        container = engine.run(image_with_resolv_conf, ["sleep", "1000"], **options)
+        assert container.read("/etc/resolv.conf").decode() == OWN
+        assert container.inspect()["HostConfig"]["Dns"] == ["none"]
+        assert "localhost" in container.read("/etc/hosts").decode()
+    sharer = engine.run(image_with_resolv_conf, ["sleep", "1000"], network=f"container:{container.id}")
+    assert sharer.read("/etc/resolv.conf").decode() == OWN
+    other = engine.run(image_with_resolv_conf, ["sleep", "1000"])
+    assert other.read("/etc/resolv.conf").decode() != OWN
+    assert not engine.run(BUSYBOX, ["sleep", "1000"], dns="none").exists("/etc/resolv.conf")
+
+
+def test_images_of_a_pod_keep_their_resolv_conf_also_those_of_later_members(
+    engine: Engine, image_with_resolv_conf: str
+) -> None:
+    a = {"image": image_with_resolv_conf, "command": ["sleep", "1000"]}
+    pod = engine.run_pod(name="shop", network="none", dns="none", a=a)
+    late = engine.run(image_with_resolv_conf, ["sleep", "1000"], pod="shop")
+    for member in (pod["a"], late):
+        assert member.read("/etc/resolv.conf").decode() == OWN
+    with pytest.raises(InvalidSpecError, match="its dns is the pod's"):
+        engine.run_pod(network="none", a={**a, "dns": "none"})
+    with pytest.raises(InvalidSpecError, match="dns of a member is that of pod shop"):
+        engine.run(BUSYBOX, pod="shop", dns="none")
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"dns": ["none", "192.0.2.1"]}, "cannot be combined with name servers"),
+        ({"dns": "none", "dns_search": ["shop.test"]}, "cannot be combined with dns_search"),
+        ({"dns": "none", "dns_options": ["ndots:1"]}, "cannot be combined with dns_options"),
+    ],
+)
+def test_what_is_asked_for_beside_the_images_resolv_conf_is_refused(
+    engine: Engine, options: dict[str, object], told: str
+) -> None:
+    with pytest.raises(InvalidSpecError, match=told):
+        engine.run(BUSYBOX, **options)
+
+
+# IPv6 of the way out
+
+
+@contextlib.contextmanager
+def service_of_the_test_6() -> Iterator[int]:
+    """The port of a service on the host's IPv6 loopback that says hello."""
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as server:
+
+        def answer() -> None:
+            while True:
+                try:
+                    connection, _ = server.accept()
+                except OSError:
+                    return
+                connection.sendall(b"hello\n")
+                connection.close()
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        yield server.getsockname()[1]
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join(10)
+
+
+def hear_6(container: Container, port: int) -> str:
+    return container.exec(["sh", "-c", f"nc -w 5 {GATEWAY_6} {port} </dev/null"], timeout=20).stdout.strip()
+
+
+def addresses_6(container: Container) -> list[str]:
+    shown = container.succeed("ip -o -6 addr show dev eth0").splitlines()
+    return [line.split()[3] for line in shown if "scope global" in line]
+
+
+def test_way_out_leads_out_by_ipv6_as_well(engine: Engine) -> None:
+    container = engine.run(BUSYBOX, ["sleep", "1000"])
+    pod = engine.run_pod(a={"image": BUSYBOX, "command": ["sleep", "1000"]})
+    with service_of_the_test_6() as port:
+        assert hear_6(container, port) == "hello"
+        assert hear_6(pod["a"], port) == "hello"
+    found = [addresses_6(one) for one in (container, pod["a"])]
+    assert [len(ones) for ones in found] == [1, 1]
+    assert found[0] != found[1]
+
+
+def test_networks_with_ipv6_lead_out_by_it_unless_they_are_internal(engine: Engine) -> None:
+    for name, options in (("dual", {}), ("inside", {"internal": True})):
+        engine.create_network(name, ipv6=True, **options)
+    with service_of_the_test_6() as port:
+        heard = [hear_6(engine.run(BUSYBOX, ["sleep", "1000"], networks=[name]), port) for name in ("dual", "inside")]
+    assert heard == ["hello", ""]
+
+
+def test_way_out_comes_before_networks_that_are_joined_in_both_families(engine: Engine) -> None:
+    container = engine.run(BUSYBOX, ["sleep", "1000"])
+    network = engine.create_network("side", ipv6=True)
+    network.connect(container)
+    for family, address, gateway in (("-4", "192.0.2.1", GATEWAY), ("-6", "2001:db8::1", GATEWAY_6)):
+        assert f"via {gateway} dev eth0" in container.succeed(f"ip {family} route get {address}")
+    container.reload_networks()
+    with service_of_the_test_6() as port:
+        assert hear_6(container, port) == "hello"
+
+
+def test_way_out_that_another_process_set_up_has_ipv6_too(image_store: Path) -> None:
+    with Engine.open(root=image_store) as engine:
+        engine.run(BUSYBOX, ["sleep", "1000"])
+        engine.keep(60)
+        other = Engine.attach(engine.session_id, root=image_store)
+        try:
+            with service_of_the_test_6() as port:
+                assert hear_6(other.run(BUSYBOX, ["sleep", "1000"]), port) == "hello"
+        finally:
+            other.end()
+
+
+def test_subnet_of_the_way_out_is_no_networks(engine: Engine) -> None:
+    with pytest.raises(SubnetInUseError, match="the session's way out"):
+        engine.create_network("other", subnet="fd00::/64")

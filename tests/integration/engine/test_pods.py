@@ -7,6 +7,7 @@ import signal
 import urllib.request
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -210,10 +211,26 @@ def test_pod_and_its_members_are_found_by_name_on_a_network(engine: Engine) -> N
     assert fetch(pod.url(8080)) == "hello\n"
     with pod.connect(8080, timeout=5) as connection:
         assert connection.getpeername()[1] == 8080
-    with pytest.raises(WrongStateError, match="is that of pod shop"):
+    with pytest.raises(ConflictError, match="pod shop is on network front already"):
         engine.network("front").connect(pod["web"])
     pod.remove()
     client.fail("wget -qO- -T 1 http://shop:8080/")
+
+
+def test_restart_policy_of_the_pod_is_that_of_members_without_one_also_of_later_ones(engine: Engine) -> None:
+    pod = engine.create_pod(
+        name="shop", network="none", restart="on-failure:3", a=member(), b=member(restart="no"), c=member(init=True),
+    )
+    late = engine.create(BUSYBOX, SLEEP, pod="shop", name="late")
+    own = engine.create(BUSYBOX, SLEEP, pod="shop", name="own", restart="always")
+    once = engine.create(BUSYBOX, SLEEP, pod="shop", name="once", remove=True)
+    policies = [str(one.spec.restart) for one in (*pod.values(), late, own, once)]
+    assert policies[:3] == ["on-failure:3", "no", "None"]
+    assert policies[-3:] == ["on-failure:3", "always", "None"]
+    assert pod.inspect()["RestartPolicy"] == "on-failure:3"
+    late.start()
+    engine._session.start().signal(late.container_pid or 0, signal.SIGKILL)
+    late.wait_until(lambda: late.running and late.state().restarts == 1, timeout=20)
 
 
 def test_container_joins_a_pod_later(engine: Engine) -> None:
@@ -368,22 +385,89 @@ def test_pod_document_tells_what_it_is_made_of(engine: Engine) -> None:
     assert pod["web"].inspect()["Pod"] == pod.id
 
 
+def status_of_infra(engine: Engine, pod: Pod) -> str:
+    from pytest_pods.engine.services.infra import build_infra_record
+
+    return engine._service.lifecycle.state(build_infra_record(pod.record)).status
+
+
+def await_end_of_infra(engine: Engine, pod: Pod) -> None:
+    from pytest_pods.engine.services.infra import build_infra_record
+
+    assert engine._service.lifecycle.wait(build_infra_record(pod.record), timeout=20) == 137
+
+
 def test_pod_that_is_to_stop_ends_with_its_last_member(engine: Engine) -> None:
     if engine.session_record.level != 1:
         pytest.skip("nothing holds a PID namespace")
-    from pytest_pods.engine.services.infra import build_infra_record
-
     states = []
     for policy in ("stop", "continue"):
         pod = engine.run_pod(network="none", share="+pid", exit_policy=policy, a=member(), b=member(["true"]))
-        lifecycle, infra = engine._service.lifecycle, build_infra_record(pod.record)
         pod["a"].stop()
         if policy == "stop":
-            lifecycle.wait(infra, timeout=20)
-        states.append(lifecycle.state(infra).status)
+            await_end_of_infra(engine, pod)
+        states.append(status_of_infra(engine, pod))
         pod.start()
         assert pod["a"].running
     assert states == ["exited", "running"]
+
+
+def test_pod_that_is_to_stop_ends_with_the_last_of_those_that_joined_later_and_is_there_for_the_next(
+    engine: Engine,
+) -> None:
+    if engine.session_record.level != 1:
+        pytest.skip("nothing holds a PID namespace")
+    pod = engine.create_pod(name="shop", network="none", share="+pid", exit_policy="stop")
+    one, other = (engine.run(BUSYBOX, SLEEP, pod="shop", name=name) for name in ("one", "other"))
+    waiting = engine.create(BUSYBOX, SLEEP, pod="shop", name="waiting")
+    one.stop()
+    other.stop()
+    # One that is yet to be started goes on.
+    assert status_of_infra(engine, pod) == "running"
+    waiting.remove()
+    await_end_of_infra(engine, pod)
+    late = engine.run(BUSYBOX, SLEEP, pod="shop", name="late")
+    one.start()
+    assert "sleep" in one.succeed("ps -o args")
+    late.stop()
+    one.stop()
+    await_end_of_infra(engine, pod)
+    one.start()
+    assert (one.running, status_of_infra(engine, pod)) == (True, "running")
+
+
+def test_pod_that_is_to_stop_goes_on_while_a_member_is_restarted(engine: Engine) -> None:
+    if engine.session_record.level != 1:
+        pytest.skip("nothing holds a PID namespace")
+    failing = member(["sh", "-c", "echo x >> /starts; [ $(wc -l < /starts) -lt 3 ] && exit 1; exec sleep 1000"])
+    pod = engine.run_pod(network="none", share="+pid", exit_policy="stop", a={**failing, "restart": "on-failure"})
+    pod["a"].wait_until(lambda: pod["a"].running and pod["a"].state().restarts == 2, timeout=20)
+    assert status_of_infra(engine, pod) == "running"
+    pod["a"].stop()
+    await_end_of_infra(engine, pod)
+
+
+def test_pod_of_a_kept_session_ends_with_its_last_member_without_the_process_that_made_it(image_store: Path) -> None:
+    engine = Engine.open(root=image_store)
+    if engine.session_record.level != 1:
+        engine.close()
+        pytest.skip("nothing holds a PID namespace")
+    made = engine.run_pod(
+        network="none", share="+pid", exit_policy="stop", a=member(), b=member(["true"]),
+        failing=member(["sh", "-c", "echo >> /x; [ $(wc -l < /x) -ge 2 ] && exit 0; exit 1"], restart="on-failure"),
+    )
+    session_id = engine.keep(60)
+    engine.close()
+    other = Engine.attach(session_id, root=image_store)
+    try:
+        pod = other.pod(made.name)
+        assert status_of_infra(other, pod) == "running"
+        other._session.start().signal(pod["a"].container_pid or 0, signal.SIGKILL)
+        await_end_of_infra(other, pod)
+        pod.start()
+        assert (pod["a"].running, status_of_infra(other, pod)) == (True, "running")
+    finally:
+        other.end()
 
 
 def test_interrupted_start_leaves_nothing(engine: Engine) -> None:

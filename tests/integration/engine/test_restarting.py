@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import urllib.request
 from pathlib import Path
 
@@ -28,11 +30,57 @@ def starts(container: Container) -> int:
 def test_container_that_fails_is_started_again_until_it_holds(engine: Engine) -> None:
     container = engine.run(BUSYBOX, tired(3), network="none", restart="on-failure")
     container.wait_until(lambda: container.running and starts(container) >= 3, timeout=20)
-    # Counted once it has started, which can be seen a moment earlier.
-    container.wait_until(lambda: container.state().restarts >= 2, timeout=20)
     assert container.state().restarts == 2
     document = container.inspect()
     assert (document["RestartCount"], document["HostConfig"]["RestartPolicy"]["Name"]) == (2, "on-failure")
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from pytest_pods.engine.api import Engine
+from pytest_pods.engine.services.lifecycle import Lifecycle
+root, session_id, container_id, step, when = sys.argv[1:]
+original = getattr(Lifecycle, step)
+def run(self, *given, **named):
+    if when == "after":
+        original(self, *given, **named)
+    os.kill(os.getpid(), 9)
+setattr(Lifecycle, step, run)
+engine = Engine.attach(session_id, root=Path(root))
+engine.follow_end(engine.container(container_id))
+"""
+
+
+@pytest.mark.parametrize(
+    ("step", "when", "counted"),
+    [
+        pytest.param("_start", "before", 0, id="announced and not started"),
+        pytest.param("_open_gate", "after", 1, id="started"),
+    ],
+)
+def test_restart_is_counted_if_it_happened_whenever_its_process_is_killed(
+    image_store: Path, monkeypatch: pytest.MonkeyPatch, step: str, when: str, counted: int
+) -> None:
+    engine = Engine.open(root=image_store)
+    with monkeypatch.context() as patch:
+        # The one that is killed takes the place of the program that its monitor executes.
+        patch.setattr(sys, "executable", "/bin/false")
+        container = engine.create(BUSYBOX, tired(2), network="none", restart="on-failure:1")
+    try:
+        engine.keep(60)
+        container.start()
+        container.wait_until(lambda: container.status == "exited", timeout=20)
+        argv = [sys.executable, "-c", KILLED, str(image_store), engine.session_id, container.id, step, when]
+        assert subprocess.run(argv, timeout=60, check=False).returncode == -signal.SIGKILL
+        state = container.state()
+        assert (state.restarts, state.restarting, state.running) == (counted, not counted, bool(counted))
+        if not counted:
+            assert engine.follow_end(container)
+            assert container.state().restarts == 1
+        container.wait_until(lambda: starts(container) == 2, timeout=20)
+    finally:
+        engine.end()
 
 
 def test_failures_are_counted_and_success_is_an_end(engine: Engine) -> None:
@@ -99,6 +147,24 @@ def test_member_of_a_pod_is_restarted_in_its_place(engine: Engine) -> None:
     )
     pod["b"].wait_until(lambda: pod["a"].running and starts(pod["a"]) >= 2, timeout=20)
     assert pod["a"].succeed("readlink /proc/self/ns/net") == pod["b"].succeed("readlink /proc/self/ns/net")
+
+
+def test_restart_that_is_due_when_the_session_is_kept_is_made_without_the_process_that_made_it(
+    image_store: Path,
+) -> None:
+    engine = Engine.open(root=image_store)
+    # The pause before the restart is longer each time.
+    container = engine.run(BUSYBOX, tired(4), network="none", restart="always")
+    container.wait_until(lambda: container.state().restarts == 2 and container.state().restarting, timeout=20)
+    session_id = engine.keep(60)
+    engine.close()
+    other = Engine.attach(session_id, root=image_store)
+    try:
+        found = other.container(container.id)
+        found.wait_until(lambda: found.running and starts(found) == 4, timeout=20)
+        assert found.state().restarts == 3
+    finally:
+        other.end()
 
 
 def test_kept_session_restarts_without_the_process_that_made_it(image_store: Path) -> None:

@@ -1,4 +1,4 @@
-"""`network connect`: puts a container on a network, also while it runs."""
+"""`network connect`: puts a container or a pod on a network, also while it runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from pytest_pods.cli.options import Parsed
 
 COMMAND = Command(
-    "NETWORK CONTAINER",
+    "NETWORK CONTAINER|POD",
     OptionGroup(
         "Options",
         Option("--ip", value="ADDRESS", help="its IPv4 address (default: a free one)"),
@@ -20,16 +20,20 @@ COMMAND = Command(
     ),
     least=2,
     most=2,
+    text="""
+The containers of a pod have one network: connecting one of them connects the pod with all of them. On the network a pod
+is found by its own name and those of its containers, also of such that join it later.
+""",
 )
 
 
 def run(parsed: Parsed, context: Context) -> int:
     from pytest_pods.cli.network_options import read_addresses
 
-    name, container_name = parsed.operands
-    engine, container = context.get_container(container_name)
+    name, who = parsed.operands
+    engine, found = context.get_container_or_pod(who)
     engine.network(name).connect(
-        container,
+        found,
         aliases=parsed.all("--alias"),
         ip=read_addresses(parsed),
         mac=parsed.find("--mac-address"),

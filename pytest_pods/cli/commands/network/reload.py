@@ -15,8 +15,8 @@ COMMAND = Command(
     least=0,
     most=None,
     text="""
-With the same addresses and names; what a container itself changed of its interfaces is lost, and open connections may
-break. Prints the ID of each container.
+With the same addresses and names; those of a pod's containers are the pod's. What a container itself changed of its
+interfaces is lost, and open connections may break. Prints the ID of each container.
 """,
 )
 
@@ -25,9 +25,14 @@ def run(parsed: Parsed, context: Context) -> int:
     from pytest_pods.cli.context import get_operands
     from pytest_pods.cli.output import print_line
 
+    done: set[str] = set()
+
     def act(name: str) -> None:
         container = context.get_container(name)[1]
-        container.reload_networks()
+        whose = container.record.shared_network or container
+        if whose.id not in done:
+            container.reload_networks()
+            done.add(whose.id)
         print_line(container.id)
 
     def known() -> list[str]:

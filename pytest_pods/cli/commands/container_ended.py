@@ -1,4 +1,5 @@
-"""`restart-ended`: what a container's monitor executes when a container with a restart policy has ended.
+"""`container-ended`: what a container's monitor executes when a container has ended that has a restart policy, or whose
+pod is to stop with its last member.
 
 For programs: it runs inside the session's sandbox, where neither the user's environment nor user id are what they are
 outside, so that all it needs is in its arguments.
@@ -25,7 +26,7 @@ def run(parsed: Parsed, context: Context) -> int:
     root, run_root, session_id, container_id = parsed.operands
     engine = Engine.attach(session_id, store=StoreLayout(Path(root), Path(run_root)))
     try:
-        engine.restart_ended(engine.container(container_id))
+        engine.follow_end(engine.container(container_id))
     finally:
         engine.close()
     return 0

@@ -1,0 +1,127 @@
+"""Network namespaces that can be on networks: a container's own, or a pod's; others may be in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pytest_pods.engine.errors import ContainerNotFoundError, PodNotFoundError, WrongStateError
+from pytest_pods.engine.pod_records import PodRecord
+from pytest_pods.engine.services.container_records import find_container_record
+from pytest_pods.engine.services.planning import build_container_names
+from pytest_pods.engine.services.pod_records import find_pod_record
+from pytest_pods.engine.services.wiring import read_interfaces
+from pytest_pods.engine.specs.networks import NetworkMode
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytest_pods.engine.network_records import InterfaceRecord
+    from pytest_pods.engine.records import ContainerRecord
+    from pytest_pods.engine.services.sessions import Session
+    from pytest_pods.engine.state.layout import ContainerLayout, PodLayout
+
+
+@dataclass(frozen=True, slots=True)
+class Station:
+    """Whose namespace it is: `owner` is the ID by which it has its places, `subject` names it to people.
+
+    `names` are its own on every network; those of others that are in it come beside. `ip` is its address on the
+    session's way out, or on its first network.
+    """
+
+    owner: str
+    subject: str
+    mode: NetworkMode
+    ip: str
+    names: tuple[str, ...]
+    layout: ContainerLayout | PodLayout
+    dns: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    dns_options: tuple[str, ...] = ()
+
+    @property
+    def namespace(self) -> Path:
+        return self.layout.namespace("net")
+
+    @property
+    def interfaces(self) -> tuple[InterfaceRecord, ...]:
+        """The named networks that it is on now."""
+        return read_interfaces(self.layout.interfaces_file)
+
+    def check_joinable(self) -> None:
+        """Raises WrongStateError for one that is on no network, or on the host's."""
+        if self.mode not in (NetworkMode.PRIVATE, NetworkMode.NAMED):
+            raise WrongStateError(
+                f"{self.subject} has network={self.mode.value!r} and can join no other",
+                hint="make it with networks=[…]",
+            )
+
+
+def find_station(session: Session, record: ContainerRecord | PodRecord) -> Station:
+    """That of a pod, of a container, or of whoever a container shares it with.
+
+    Raises ContainerNotFoundError, PodNotFoundError, WrongStateError for a pod without a common network.
+    """
+    if isinstance(record, PodRecord):
+        return _build_of_pod(session, record)
+    if record.shared_network is not None:
+        return find_shared_station(session, record)
+    return _build_of_container(session, record)
+
+
+def _build_of_container(session: Session, record: ContainerRecord) -> Station:
+    layout = session.layout.container(record.id)
+    if not layout.directory.exists():
+        raise ContainerNotFoundError(f"container {record.name} ({record.id[:12]}) was removed")
+    spec = record.spec
+    return Station(
+        record.id,
+        f"container {record.name}",
+        spec.network,
+        record.ip,
+        build_container_names(record),
+        layout,
+        spec.dns,
+        spec.dns_search,
+        spec.dns_options,
+    )
+
+
+def find_shared_station(session: Session, record: ContainerRecord) -> Station:
+    """Raises ContainerNotFoundError, PodNotFoundError."""
+    of = record.shared_network
+    assert of is not None
+    if of.pod:
+        pod = find_pod_record(session, of.id)
+        if pod is None:
+            raise PodNotFoundError(f"pod {of.name} ({of.id[:12]}) was removed")
+        return _build_of_pod(session, pod)
+    owner = find_container_record(session.layout, of.id)
+    if owner is None:
+        raise ContainerNotFoundError(f"container {of.name} ({of.id[:12]}) was removed")
+    return _build_of_container(session, owner)
+
+
+def _build_of_pod(session: Session, pod: PodRecord) -> Station:
+    layout = session.layout.pod(pod.id)
+    if not layout.directory.exists():
+        raise PodNotFoundError(f"pod {pod.name} ({pod.id[:12]}) was removed")
+    if "net" not in pod.shares:
+        raise WrongStateError(f"the members of pod {pod.name} share no network", hint="each of them can join one")
+    return Station(
+        pod.id,
+        f"pod {pod.name}",
+        pod.network,
+        pod.ip,
+        build_pod_names(pod),
+        layout,
+        pod.dns,
+        pod.dns_search,
+        pod.dns_options,
+    )
+
+
+def build_pod_names(pod: PodRecord) -> tuple[str, ...]:
+    """What a pod itself is called on its networks."""
+    return (pod.name, pod.id[:12], *pod.aliases)
