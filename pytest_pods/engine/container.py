@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pytest_pods.engine.host.terminals import Terminal
     from pytest_pods.engine.network_records import InterfaceRecord
     from pytest_pods.engine.records import ContainerRecord, ContainerState, Status
-    from pytest_pods.engine.runtime.logs import LogLine, LogPosition, LogReader
+    from pytest_pods.engine.runtime.logs import Excerpt, HeldLog, LogLine, LogPosition, LogReader
     from pytest_pods.engine.services.attachment import Attachment
     from pytest_pods.engine.services.containers import ContainerService
     from pytest_pods.engine.services.lifecycle import ExitDescriptor
@@ -346,6 +346,14 @@ class Container:
     def log_position(self) -> LogPosition:
         """Where its log ends now: what comes after belongs to whoever asked."""
         return self._service.output.position(self._record)
+
+    def log_excerpt(self, count: int, *, since: LogPosition | None = None) -> Excerpt:
+        """The last `count` lines of its output, and how many are before them; for logs of any size."""
+        return self._service.output.excerpt(self._record, count, since=since)
+
+    def hold_log(self) -> HeldLog:
+        """Its log, to be read when it has been removed; to be closed. Raises ContainerNotFoundError."""
+        return self._service.output.hold(self._record)
 
     def log_reader(self, *, since: LogPosition | None = None) -> LogReader:
         """Reads its log bit by bit: each `read()` gives the lines completed since the last."""

@@ -13,7 +13,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_pods.engine.container import Container
-from pytest_pods.engine.errors import ContainerNotFoundError, InvalidDocumentError, PodsError
+from pytest_pods.engine.errors import (
+    ContainerNotFoundError,
+    ExitedEarlyError,
+    InvalidDocumentError,
+    NotReadyError,
+    PodsError,
+)
+from pytest_pods.engine.events import ContainerEventKind
 from pytest_pods.engine.extensions import Extensions
 from pytest_pods.engine.records import ContainerRecord
 from pytest_pods.engine.services.creation import Creation, HostFacts, read_host_facts
@@ -26,6 +33,7 @@ from pytest_pods.engine.services.placement import find_network_namespace, is_inf
 from pytest_pods.engine.services.planning import Joined, Plan, Planner
 from pytest_pods.engine.services.pod_records import list_pod_records
 from pytest_pods.engine.services.publishing import forward_ports
+from pytest_pods.engine.services.telling import Teller
 from pytest_pods.engine.services.wiring import Wirer, read_interfaces
 from pytest_pods.engine.specs.mounts import ImageMount
 
@@ -72,12 +80,14 @@ class ContainerService:
         self.networks = NetworkService(session)
         self.wirer = Wirer(session, self.networks)
         self.planner = Planner(session, self.wirer)
+        self._teller = Teller(self.extensions.observe, lambda record: Container(record, self))
         self.lifecycle = Lifecycle(
             session,
             runtime=lambda: self.host_facts().runtime,
             create_again=self._create_again,
             wirer=self.wirer,
             started=self._watch_health,
+            teller=self._teller,
         )
         self.inside = Inside(session, self.lifecycle)
         self.output = Output(self.lifecycle)
@@ -97,6 +107,7 @@ class ContainerService:
         policy = spec.pull or self._pull_policy
         image = images.ensure(spec.image, policy=policy, platform=spec.platform)
         mounted = [images.ensure(one.image, policy=policy) for one in spec.mounts if isinstance(one, ImageMount)]
+        began = time.monotonic()
         facts = self.host_facts()
         self._session.start()
         self._session.cgroups.check_limits(spec.limits, subject=spec.name or spec.image)
@@ -135,6 +146,7 @@ class ContainerService:
         finally:
             plan.close()
         self._counters.count_container()
+        self._teller.tell(ContainerEventKind.CREATED, record, began=began)
         return Container(record, self)
 
     def run(self, spec: ContainerSpec) -> Container:
@@ -264,10 +276,19 @@ class ContainerService:
         from pytest_pods.engine.services.waiting import wait_ready
         from pytest_pods.engine.waiting import NamedWait, parse_wait
 
+        own = wait is container.spec.wait
         wait = parse_wait(wait)
         if isinstance(wait, NamedWait):
             wait = self.extensions.get_wait(wait.name)
-        wait_ready(container, wait, timeout=self.default_timeout if timeout is None else timeout)
+        kinds = ContainerEventKind
+        began, text = time.monotonic(), wait.describe()
+        try:
+            wait_ready(container, wait, timeout=self.default_timeout if timeout is None else timeout)
+        except (NotReadyError, ExitedEarlyError) as error:
+            text += f"; last seen: {error.last_seen}" if isinstance(error, NotReadyError) and error.last_seen else ""
+            self._teller.tell(kinds.NOT_READY if own else kinds.NOT_SEEN, container.record, began=began, text=text)
+            raise
+        self._teller.tell(kinds.READY if own else kinds.AWAITED, container.record, began=began, text=text)
 
     def exec(
         self,
