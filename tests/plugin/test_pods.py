@@ -99,10 +99,11 @@ def test_fails(pod):
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines_random(
         [
-            "*pods: pod, container shop-web (*",
-            "*| serving",
-            "*pods: pod, container shop-other (*",
-            "exited with exit code 137",
+            "web: running since *",
+            "    container shop-web (*), of pod shop, fixture pod",
+            "*  web    | serving",
+            "other: exited with exit code 137 (SIGKILL), *",
+            "    container shop-other (*), of pod shop, fixture pod",
         ]
     )
 
@@ -138,7 +139,8 @@ def pytest_pods_container_failed(container, fixture, nodeid, error):
             "*cannot go on",
             "*FAILED shop-bad pod PodFailedError 3",
             "*READY shop-ok pod",
-            "*pods: pod, container shop-ok (*",
+            "    container shop-ok (*), of pod shop, fixture pod",
+            "bad: exited with exit code 3, *",
         ]
     )
 

@@ -218,7 +218,9 @@ def test_following_ends_at_the_deadline(tmp_path: Path) -> None:
     assert _texts(lines) == ["one"]
 
 
-@pytest.mark.parametrize(("count", "texts", "omitted"), [(5, ["2", "3", "4"], 0), (3, ["2", "3", "4"], 0), (1, ["4"], 2)])
+@pytest.mark.parametrize(
+    ("count", "texts", "omitted"), [(5, ["2", "3", "4"], 0), (3, ["2", "3", "4"], 0), (1, ["4"], 2)]
+)
 def test_excerpt_has_the_last_lines_since_a_place_and_counts_those_before(
     tmp_path: Path, count: int, texts: list[str], omitted: int
 ) -> None:
