@@ -114,6 +114,10 @@ class Container:
         """All of its state at one moment."""
         return self._service.lifecycle.state(self._record)
 
+    def written_state(self) -> ContainerState:
+        """Its state without a look at its monitor and its restarts: for who asks often, and of one that is there."""
+        return self._service.lifecycle.written_state(self._record)
+
     @property
     def status(self) -> Status:
         return self.state().status

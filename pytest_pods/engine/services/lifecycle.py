@@ -127,6 +127,9 @@ class Lifecycle:
         )
         return replace(state, restarts=restarting.read_restarts(layout)[0], restarting=again)
 
+    def written_state(self, record: ContainerRecord) -> ContainerState:
+        return container_state.read_written_state(self.layout(record))
+
     # starting
 
     def start(self, record: ContainerRecord) -> None:
