@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pytest_pods.engine.records import ContainerRecord, ContainerState, Status
     from pytest_pods.engine.runtime.logs import Excerpt, HeldLog, LogLine, LogPosition, LogReader
     from pytest_pods.engine.services.attachment import Attachment
+    from pytest_pods.engine.services.beside import Beside
     from pytest_pods.engine.services.containers import ContainerService
     from pytest_pods.engine.services.lifecycle import ExitDescriptor
     from pytest_pods.engine.specs.container import ContainerSpec
@@ -284,6 +285,11 @@ class Container:
     def open_terminal(self) -> Terminal:
         """A terminal inside the container, for `exec_attached`; the caller relays its outer end and closes it."""
         return self._service.inside.open_terminal(self._record)
+
+    @property
+    def beside(self) -> Beside:
+        """Where programs of the host are in its network, and find its names."""
+        return self._service.beside(self._record)
 
     def succeed(self, *commands: str) -> str:
         """Runs each command by `/bin/sh -c`, and returns their output; CommandError if one fails."""

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from pytest_pods.engine.host.channel import SandboxProcess
     from pytest_pods.engine.network_records import NetworkRecord
+    from pytest_pods.engine.services.beside import Beside
     from pytest_pods.engine.services.connecting import Connecting
     from pytest_pods.engine.services.counters import Counters
     from pytest_pods.engine.services.exec_starting import ExecService
@@ -326,6 +327,12 @@ class ContainerService:
         """Starts a command and does not wait for it."""
         starter = self._exec_service.find_starter(record, request, through_runtime=False)
         starter({}).close_pidfd()
+
+    def beside(self, record: ContainerRecord) -> Beside:
+        """The place for programs of the host in the container's network."""
+        from pytest_pods.engine.services.beside import Beside
+
+        return Beside(self._session, record)
 
     @property
     def health(self) -> HealthService:

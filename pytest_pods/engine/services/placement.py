@@ -72,15 +72,13 @@ def find_cgroup(session: Session, record: ContainerRecord) -> str | None:
 
 def find_placement(session: Session, record: ContainerRecord) -> Placement:
     """Raises WrongStateError where the pod's PID namespace is gone."""
-    own, membership = session.layout.container(record.id), record.membership
+    membership = record.membership
     network = find_network_namespace(session.layout, record)
     cgroup = find_cgroup(session, record)
+    etc = find_etc(session.layout, record)
     if membership is None:
-        etc = EtcFiles(own.hosts_file, own.hostname_file, own.resolv_file)
         return Placement(NamespacePaths(network=network), etc, None, cgroup)
     pod = session.layout.pod(membership.pod_id)
-    with_network = pod if record.shares("net") else own
-    with_name = pod if record.shares("uts") else own
     return Placement(
         namespaces=NamespacePaths(
             network=network,
@@ -88,10 +86,19 @@ def find_placement(session: Session, record: ContainerRecord) -> Placement:
             uts=pod.namespace("uts") if record.shares("uts") else None,
             pid=_find_pid_namespace(session, record),
         ),
-        etc=EtcFiles(with_network.hosts_file, with_name.hostname_file, with_network.resolv_file),
+        etc=etc,
         shared_memory=pod.shared_memory_dir if record.shares("ipc") else None,
         cgroup=cgroup,
     )
+
+
+def find_etc(layout: SessionLayout, record: ContainerRecord) -> EtcFiles:
+    """The container's files of /etc, its own or those that come with what it has from its pod."""
+    own, membership = layout.container(record.id), record.membership
+    pod = own if membership is None else layout.pod(membership.pod_id)
+    with_network = pod if record.shares("net") else own
+    with_name = pod if record.shares("uts") else own
+    return EtcFiles(with_network.hosts_file, with_name.hostname_file, with_network.resolv_file)
 
 
 def _find_pid_namespace(session: Session, record: ContainerRecord) -> Path | None:
