@@ -20,7 +20,8 @@ class Look:
     """A container of a test. `state` is None where it cannot be read, and `trouble` says why; `log` is what it wrote
     during the test, `events` is what happened to it; `networks` are names with the addresses on them.
 
-    `error` is what its set-up failed with; `kept` is the command that enters it after the run, if it is kept.
+    `since` is when the test's part of its life began, in seconds since the epoch; `error` is what its set-up failed
+    with; `kept` is the command that enters it after the run, if it is kept.
     """
 
     record: ContainerRecord
@@ -30,6 +31,7 @@ class Look:
     trouble: str = ""
     networks: tuple[tuple[str, tuple[str, ...]], ...] = ()
     events: tuple[ContainerEvent, ...] = ()
+    since: float = 0.0
     error: str = ""
     kept: str = ""
 

@@ -37,7 +37,11 @@ def _find_fault(look: Look) -> str:
     if state is not None and state.status == "exited" and state.exit_code:
         if any(event.kind in _ENDED_ON_PURPOSE for event in events):
             return ""
-        return describe_end(look.record, state) + (f" while {show(never.text)} was awaited" if never else "")
+        awaited = f" while {show(never.text)} was awaited" if never else ""
+        fault = f": {show_first_line(state.fault)}" if state.fault else ""
+        return f"{describe_end(look.record, state)}{awaited}{fault}"
     if never is not None:
         return f"not ready after {never.took_s:.1f} s: {show(never.text)}"
+    if state is not None and state.health is not None and state.health.status == "unhealthy":
+        return show_first_line(state.health.describe())
     return show_first_line(look.error)

@@ -69,6 +69,7 @@ def build_container_moments(look: Look, label: str) -> list[Moment]:
     before_end = [*(moment.at for moment in logged), *(one.at for one in look.events if one.kind is Happened.KILLED)]
     return [
         *(moment for event in look.events if (moment := _build_event_moment(event, label)) is not None),
+        *_build_health(look, label),
         *logged,
         *_build_end(look, label, after=max(before_end, default=0.0)),
     ]
@@ -92,6 +93,17 @@ def find_time(line: LogLine) -> float | None:
         return line.time.timestamp()
     except ValueError:
         return None
+
+
+def _build_health(look: Look, label: str) -> list[Moment]:
+    """Checks of its health that have failed, as far as they are remembered."""
+    if look.state is None or look.state.health is None:
+        return []
+    failed = [check for check in look.state.health.log if not check.ok and check.end.timestamp() >= look.since]
+    return [
+        Moment(check.end.timestamp(), label, "failure", f"health check failed: {check.describe()}")
+        for check in failed
+    ]
 
 
 def _build_end(look: Look, label: str, *, after: float) -> Sequence[Moment]:
@@ -143,7 +155,9 @@ def describe_event(event: ContainerEvent) -> str | None:
 _LINE = re.compile(r"(?P<time>\d\d:\d\d:\d\d\.\d{3})  (?P<who>.*?\S)(?P<gap> *  )(?P<text>(?P<mark>[|!] )?.*)")
 PALETTE: Final = ("32", "33", "34", "35", "36")
 _DIM, _BOLD, _RED = "2", "1", "31"
-_FAILED = re.compile(r"(setup|call|teardown) failed|not ready|awaited .*, in vain|exited with exit code (?!0\b)")
+_FAILED = re.compile(
+    r"(setup|call|teardown|health check) failed|not ready|awaited .*, in vain|exited with exit code (?!0\b)"
+)
 
 
 def colour_timeline(text: str) -> str:

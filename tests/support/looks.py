@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from pytest_pods.engine.container import Container
 from pytest_pods.engine.events import ContainerEvent, ContainerEventKind
+from pytest_pods.engine.health import CheckResult, Health, HealthStatus
 from pytest_pods.engine.records import ContainerRecord, ContainerState, Membership, PublishedPort
 from pytest_pods.engine.runtime.logs import Excerpt, LogLine, Stream
 from pytest_pods.engine.specs.container import ContainerSpec
@@ -34,6 +35,13 @@ def make_state(*, code: int | None = None, ended_after_s: float = 1.0, **values:
         return ContainerState("running", started_at=started, **values)
     ended = datetime.fromtimestamp(NOON + ended_after_s, UTC)
     return ContainerState("exited", exit_code=code, started_at=started, finished_at=ended, **values)
+
+
+def make_health(status: HealthStatus, *, after_s: float = 1.0) -> Health:
+    """After one check, which has failed unless it is healthy."""
+    at = datetime.fromtimestamp(NOON + after_s, UTC)
+    failed = status != "healthy"
+    return Health(status, int(failed), (CheckResult(at, at, int(failed), "refused\n" if failed else ""),))
 
 
 def make_record(
@@ -82,6 +90,7 @@ def make_look(
     events: tuple[ContainerEvent, ...] = (),
     error: str = "",
     kept: str = "",
+    since: float = 0.0,
     networks: tuple[tuple[str, tuple[str, ...]], ...] = (),
     **record: Any,
 ) -> Look:
@@ -94,6 +103,7 @@ def make_look(
         trouble=trouble,
         networks=networks,
         events=events,
+        since=since,
         error=error,
         kept=kept,
     )

@@ -158,9 +158,9 @@ class Lifecycle:
                 ContainerEventKind.ENDED,
                 record,
                 at=None if ended is None else ended.timestamp(),
-                text=f"exit code {state.exit_code}",
+                text=f"exit code {state.exit_code}" + (f", {state.fault}" if state.fault else ""),
             )
-            self._start(record, text="again, by its restart policy")
+            self._start(record, text="again, by itself")
             restarting.note_restart(layout, state)
         return True
 

@@ -114,7 +114,7 @@ def test_restart_by_policy_is_told_with_the_end_before_it(telling: Engine, told:
     container = telling.run(BUSYBOX, ["sh", "-c", "exit 5"], network="none", restart="on-failure:1")
     container.wait_until(lambda: told.kinds(container).count(K.STARTED) == 2, timeout=30)
     events = [(event.kind, event.text) for event in told.of(container)]
-    assert events[1:4] == [(K.STARTED, ""), (K.ENDED, "exit code 5"), (K.STARTED, "again, by its restart policy")]
+    assert events[1:4] == [(K.STARTED, ""), (K.ENDED, "exit code 5"), (K.STARTED, "again, by itself")]
 
 
 @pytest.mark.registry

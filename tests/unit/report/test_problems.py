@@ -14,7 +14,7 @@ from pytest_pods.report.failed_tests import PROBLEMS, FailedTest, Problem, find_
 from pytest_pods.report.github import append_job_summary, build_annotations, build_job_summary
 from pytest_pods.report.junit import build_properties
 from pytest_pods.report.problems import find_problems
-from tests.support.looks import IMAGE_ID, make_event, make_look, make_state
+from tests.support.looks import IMAGE_ID, make_event, make_health, make_look, make_state
 
 NEVER = make_event(K.NOT_READY, 1, took_s=0.3, text="port 80; last seen: refused")
 
@@ -38,6 +38,15 @@ NEVER = make_event(K.NOT_READY, 1, took_s=0.3, text="port 80; last seen: refused
             {"state": make_state(code=1), "events": (NEVER,)},
             "exited with exit code 1 while port 80; last seen: refused was awaited",
             id="ended while it was awaited",
+        ),
+        pytest.param(
+            {"state": make_state(health=make_health("unhealthy"))}, "unhealthy, exit code 1: refused", id="unhealthy"
+        ),
+        pytest.param({"state": make_state(health=make_health("starting"))}, None, id="not yet healthy"),
+        pytest.param(
+            {"state": make_state(code=137, fault="its health check failed; it was killed\nmore")},
+            "exited with exit code 137 (SIGKILL): its health check failed; it was killed",
+            id="ended by the engine",
         ),
         pytest.param({"error": "CommandNotFoundError: x\nmore"}, "CommandNotFoundError: x", id="did not start"),
     ],

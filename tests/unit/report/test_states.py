@@ -9,7 +9,7 @@ from pytest_pods.engine.records import ContainerState, PublishedPort
 from pytest_pods.report.looks import Look, build_labels, order_looks
 from pytest_pods.report.sections import STATES_TITLE, TIMELINE_TITLE, build_sections, colour_sections
 from pytest_pods.report.states import describe_container, describe_status
-from tests.support.looks import NOON, make_event, make_look, make_record, make_state
+from tests.support.looks import NOON, make_event, make_health, make_look, make_record, make_state
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_block_has_what_there_is_to_know() -> None:
         ports=(PublishedPort(5432, "tcp", "127.0.0.1", 40001, 1),),
         networks=(("backend", ("10.99.0.2", "fd00::2")), ("plain", ())),
         ip="10.99.0.2",
-        state=make_state(code=1, fault="its monitor ended"),
+        state=make_state(code=1, fault="its monitor ended", health=make_health("unhealthy")),
         events=(make_event(K.NOT_READY, 1, took_s=0.5, text="port 5432; last seen: refused"),),
         error="CommandNotFoundError: no such file\nhint: install it",
         kept="pytest-pods logs shop-db",
@@ -61,6 +61,7 @@ def test_block_has_what_there_is_to_know() -> None:
         "    ports: 5432/tcp on 127.0.0.1:40001",
         "    networks: backend (10.99.0.2, fd00::2), plain",
         "    awaited in vain for 0.50 s: port 5432; last seen: refused",
+        "    health: unhealthy, exit code 1: refused",
         "    fault: its monitor ended",
         "    error: CommandNotFoundError: no such file",
         "    kept: pytest-pods logs shop-db",

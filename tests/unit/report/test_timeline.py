@@ -12,7 +12,7 @@ from pytest_pods.engine.events import ContainerEvent
 from pytest_pods.engine.events import ContainerEventKind as K
 from pytest_pods.engine.runtime.logs import LogLine
 from pytest_pods.report.timeline import Moment, build_container_moments, build_timeline, colour_timeline
-from tests.support.looks import NOON, make_event, make_line, make_look, make_state
+from tests.support.looks import NOON, make_event, make_health, make_line, make_look, make_state
 
 
 @pytest.fixture(autouse=True)
@@ -145,7 +145,7 @@ def test_line_whose_time_cannot_be_read_stands_with_the_one_before() -> None:
         (make_event(K.NOT_READY, 0, took_s=0.3, text="port 80; last seen: x"),
          "not ready after 0.30 s: port 80; last seen: x"),
         (make_event(K.NOT_SEEN, 0, took_s=0.3, text="file /x"), "awaited file /x, in vain, 0.30 s"),
-        (make_event(K.STARTED, 0, text="again, by its restart policy"), "started again, by its restart policy"),
+        (make_event(K.STARTED, 0, text="again, by itself"), "started again, by itself"),
         (make_event(K.ENDED, 0, text="exit code 3"), "ended: exit code 3"),
         (make_event(K.PAUSED, 0), "paused"),
         (make_event(K.REMOVED, 0), "removed"),
@@ -187,3 +187,12 @@ def test_colours_change_nothing_else_and_tell_containers_and_faults_apart() -> N
 
 def test_line_that_is_none_of_ours_is_not_coloured() -> None:
     assert colour_timeline("something else") == "something else"
+
+
+def test_health_checks_that_failed_during_the_test_are_told() -> None:
+    state = make_state(health=make_health("unhealthy", after_s=2))
+    line = "12:00:02.000  db  health check failed: exit code 1: refused"
+    assert build_timeline(build_container_moments(make_look(state=state), "db")) == [line]
+    assert build_timeline(build_container_moments(make_look(state=state, since=NOON + 3), "db")) == []
+    well = make_state(health=make_health("healthy"))
+    assert build_timeline(build_container_moments(make_look(state=well), "db")) == []
