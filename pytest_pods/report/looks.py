@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pytest_pods.engine.records import ContainerRecord, ContainerState
     from pytest_pods.engine.runtime.logs import Excerpt
 
-_UNSPECIFIC = frozenset({"container", "run_container", "pod", "run_pod", "pods"})
+UNSPECIFIC_FIXTURES = frozenset({"", "container", "run_container", "pod", "run_pod", "pods"})
 """Fixtures whose name says nothing of the container."""
 
 
@@ -74,6 +74,6 @@ def find_short_name(record: ContainerRecord, fixture: str = "") -> str:
         return record.membership.member
     if record.spec.name:
         return record.spec.name
-    if fixture and fixture not in _UNSPECIFIC:
+    if fixture not in UNSPECIFIC_FIXTURES:
         return fixture
     return record.image.partition("@")[0].rpartition("/")[2].partition(":")[0] or record.name

@@ -11,7 +11,7 @@ from pytest_pods.report.durations import Duration
 
 @dataclass(frozen=True, slots=True)
 class KeptContainer:
-    """A container that outlives the run; `until` is seconds since the epoch."""
+    """A container that outlives the run; `until` is seconds since the epoch, `pod` what it is a member of."""
 
     name: str
     image: str
@@ -19,6 +19,7 @@ class KeptContainer:
     status: str
     session_id: str
     until: float
+    pod: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from pytest_pods.engine.events import ContainerEventKind
+from pytest_pods.report.looks import UNSPECIFIC_FIXTURES
 from pytest_pods.report.texts import format_bytes, show, show_first_line
 
 if TYPE_CHECKING:
@@ -43,8 +44,8 @@ def describe_container(look: Look, label: str) -> list[str]:
 def _describe_identity(look: Look) -> str:
     record = look.record
     address = f" at {record.ip}" if record.ip and not look.networks else ""
-    pod = f", of pod {record.membership.pod_name}" if record.membership is not None else ""
-    fixture = f", fixture {look.fixture}" if look.fixture else ""
+    pod = f", pod {record.membership.pod_name}" if record.membership is not None else ""
+    fixture = "" if look.fixture in UNSPECIFIC_FIXTURES else f", fixture {look.fixture}"
     return f"container {record.name} ({show(record.image)}){address}{pod}{fixture}"
 
 

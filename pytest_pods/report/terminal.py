@@ -11,10 +11,10 @@ import pytest
 from pytest_pods.report.texts import count
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from pytest_pods.report.outcome import Outcome
+    from pytest_pods.report.outcome import KeptContainer, Outcome
     from pytest_pods.settings import GitHub, Settings
 
 _NAMES_SHOWN = 5
@@ -100,11 +100,16 @@ def build_summary_line(outcome: Outcome) -> str | None:
 
 
 def build_kept_lines(outcome: Outcome, settings: Settings) -> list[str]:
-    """For each kept container what it is and the one command to look at it; at the end, until when."""
-    lines = []
+    """For each kept container, or pod, what it is and the one command to look at it; at the end, until when."""
+    things: dict[tuple[str, str], list[KeptContainer]] = {}
     for kept in outcome.kept:
-        lines.append(f"{kept.name} ({kept.image}, {kept.status}) of {kept.nodeid}")
-        lines.append(f"    {build_look_command(kept.name, running=kept.status == 'running', root=settings.root)}")
+        things.setdefault((kept.session_id, kept.pod or kept.name), []).append(kept)
+    lines = []
+    for (_, name), members in things.items():
+        lines.append(_describe_kept(name, members))
+        running = any(one.status == "running" for one in members)
+        words = ("pod",) if members[0].pod and not running else ()
+        lines.append(f"    {_build_command(*words, _verb(running=running), name, root=settings.root)}")
     until = min(kept.until for kept in outcome.kept)
     lines.append(f"until {time.strftime('%H:%M:%S', time.localtime(until))} (--pods-keep-for); earlier:")
     lines += [
@@ -114,9 +119,26 @@ def build_kept_lines(outcome: Outcome, settings: Settings) -> list[str]:
     return lines
 
 
+def _describe_kept(name: str, members: Sequence[KeptContainer]) -> str:
+    """`db (postgres:16, running) of test_it.py::test`, `pod shop (web running; db exited) of …`."""
+    first = members[0]
+    if not first.pod:
+        return f"{name} ({first.image}, {first.status}) of {first.nodeid}"
+    names: dict[str, list[str]] = {}
+    for one in members:
+        names.setdefault(one.status, []).append(one.name.removeprefix(f"{name}-"))
+    what = "; ".join(f"{', '.join(those)} {status}" for status, those in names.items())
+    return f"pod {name} ({what}) of {first.nodeid}"
+
+
 def build_look_command(name: str, *, running: bool, root: Path | None) -> str:
-    """The command that looks at a kept container: nothing can be entered that has ended."""
-    return _build_command("shell" if running else "logs", name, root=root)
+    """The command that looks at a kept container."""
+    return _build_command(_verb(running=running), name, root=root)
+
+
+def _verb(*, running: bool) -> str:
+    # Nothing can be entered that has ended.
+    return "shell" if running else "logs"
 
 
 def _build_command(*words: str, root: Path | None) -> str:

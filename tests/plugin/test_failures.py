@@ -51,7 +51,7 @@ def test_after(wide): ...
             "wide: running since *:*:*",
             f"    container *_* ({BUSYBOX}), fixture wide",
             "busybox: exited with exit code 3, * s after its start",
-            f"    container *_* ({BUSYBOX}) at *, fixture container",
+            f"    container *_* ({BUSYBOX}) at *",
             "    ports: 80/tcp on 127.0.0.1:*",
             "*- Captured log of containers: timeline of this test -*",
             "*:*:*.*  test     setup begins",
@@ -120,7 +120,7 @@ def test_failing(run_container):
         [
             ">       run_container(BUSYBOX, *",
             "E       pytest_pods.engine.errors.ExitedEarlyError: container * ended with exit code 1 *",
-            "    container *_*, fixture run_container",
+            "    container *_* (*)",
         ]
     )
     assert "/pytest_pods/" not in result.stdout.str()
@@ -139,7 +139,7 @@ def test_failing(pods):
 """
     )
     result = pytester.runpytest()
-    result.stdout.fnmatch_lines(["of-this: running since *", "    container of-this (*), fixture pods"])
+    result.stdout.fnmatch_lines(["of-this: running since *", "    container of-this (*)"])
     result.stdout.no_fnmatch_line("*container of-before*")
 
 

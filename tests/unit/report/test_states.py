@@ -57,7 +57,7 @@ def test_block_has_what_there_is_to_know() -> None:
         kept="pytest-pods logs shop-db",
     )
     assert describe_container(look, "db")[1:] == [
-        "    container shop-db (postgres:16), of pod shop, fixture pod",
+        "    container shop-db (postgres:16), pod shop",
         "    ports: 5432/tcp on 127.0.0.1:40001",
         "    networks: backend (10.99.0.2, fd00::2), plain",
         "    awaited in vain for 0.50 s: port 5432; last seen: refused",
@@ -70,7 +70,7 @@ def test_block_has_what_there_is_to_know() -> None:
 
 def test_address_is_said_where_no_network_says_it() -> None:
     assert describe_container(make_look(ip="10.86.1.1"), "db")[1] == (
-        "    container calm_otter (example.test/redis:7) at 10.86.1.1, fixture container"
+        "    container calm_otter (example.test/redis:7) at 10.86.1.1"
     )
 
 
