@@ -22,6 +22,9 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     # pytest-asyncio warns when it is configured, and takes a while to load.
     monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:asyncio" + ("" if installed else " -p pytest_pods.plugin"))
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
+    # Where this runs in a job of GitHub's, its annotations and its summary are of the outer run alone.
+    for name in ("GITHUB_ACTIONS", "GITHUB_WORKSPACE", "GITHUB_STEP_SUMMARY"):
+        monkeypatch.delenv(name, raising=False)
     for name in settings.setting_names():
         monkeypatch.delenv(settings.variable_name(name), raising=False)
 
