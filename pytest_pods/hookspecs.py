@@ -83,7 +83,8 @@ def pytest_pods_container_removed(container: Container, fixture: str, nodeid: st
 
 @pytest.hookspec()
 def pytest_pods_report_sections(container: Container, fixture: str, nodeid: str) -> Iterable[tuple[str, str]] | None:
-    """A test has failed that this container belongs to: sections for its report, each a title and a text.
+    """A test has failed that this container, which is still there, belongs to: sections for its report, each a title
+    and a text.
 
     What is raised here is shown as a section.
     """

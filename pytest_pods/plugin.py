@@ -5,6 +5,7 @@ It is loaded in every run of pytest, also where no test uses a container: it imp
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -33,6 +34,7 @@ __all__ = [
 ]
 
 _OUTCOMES: pytest.StashKey[list[Outcome]] = pytest.StashKey()
+_RESTORE: pytest.StashKey[Callable[[], None]] = pytest.StashKey()
 _WORKER_OUTPUT = "pytest_pods"
 
 
@@ -58,6 +60,12 @@ def pytest_configure(config: pytest.Config) -> None:
             raise pytest.UsageError(f"pytest-pods: {error}") from error
         raise
     config.stash[_OUTCOMES] = []
+    if config.stash[SETTINGS].logs == "live":
+        from pytest_pods.fixtures.live import start_live
+
+        start_live(config)
+    config.pluginmanager.register(_Colours(), "pytest-pods colours")
+    config.pluginmanager.register(_ColoursEnd(), "pytest-pods end of colours")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -93,13 +101,40 @@ def pytest_testnodedown(node: object) -> None:
         config.stash[_OUTCOMES].append(Outcome.from_text(output[_WORKER_OUTPUT]))
 
 
+class _Colours:
+    """Colours what is to be seen of containers before pytest writes its reports to a terminal."""
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_terminal_summary(
+        self, terminalreporter: pytest.TerminalReporter, config: pytest.Config
+    ) -> Generator[None, None, None]:
+        if config.stash[_OUTCOMES]:
+            from pytest_pods.report.terminal import colour_reports
+
+            config.stash[_RESTORE] = colour_reports(terminalreporter)
+        return (yield)
+
+
+class _ColoursEnd:
+    """Takes the colours back as soon as they were seen, since the reports are others' too."""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_terminal_summary(self, config: pytest.Config) -> None:
+        config.stash.get(_RESTORE, lambda: None)()
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     outcomes = config.stash[_OUTCOMES]
-    if outcomes:
-        from pytest_pods.report.outcome import merge_outcomes
-        from pytest_pods.report.terminal import write_summary
+    if not outcomes:
+        return
+    from pytest_pods.report.outcome import merge_outcomes
+    from pytest_pods.report.terminal import write_for_github, write_summary
 
-        write_summary(terminalreporter, merge_outcomes(outcomes), config.stash[SETTINGS])
+    outcome = merge_outcomes(outcomes)
+    write_summary(terminalreporter, outcome, config.stash[SETTINGS])
+    github = pods_settings.find_github()
+    if github is not None:
+        write_for_github(terminalreporter, outcome, github)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Pull = Literal["missing", "always", "newer", "never"]
 Keep = Literal["never", "failed", "always"]
 Missing = Literal["fail", "skip"]
+Logs = Literal["failed", "all", "none", "live"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,8 @@ class Settings:
 
     `root`: the store, None for the user's usual one; `keep`: which containers outlive the run, for `keep_for`;
     `missing`: what happens to a test that needs something which the machine cannot do; `images`: pairs of an image as
-    tests write it, with or without tag, and the reference that is used for it.
+    tests write it, with or without tag, and the reference that is used for it; `logs`: of which tests the logs of
+    containers are shown, and when; `durations`: how many of the slowest are listed, 0 for all, None for no list.
     """
 
     root: Path | None = None
@@ -39,6 +41,8 @@ class Settings:
     missing: Missing = "fail"
     insecure_registries: tuple[str, ...] = ()
     images: tuple[tuple[str, str], ...] = ()
+    logs: Logs = "failed"
+    durations: int | None = None
 
     @property
     def pull_policy(self) -> PullPolicy:
@@ -163,6 +167,13 @@ def _lease(value: object, place: _Place) -> float:
     return seconds
 
 
+def _count(value: object, place: _Place) -> int:
+    text = str(value).strip()
+    if not (text.isascii() and text.isdigit()):
+        place.refuse(value, "a number such as 10, or 0 for all")
+    return int(text)
+
+
 def _path(value: object, place: _Place) -> Path:
     path = Path(str(value)).expanduser()
     if not path.is_absolute() and place.label.startswith("PYTEST_PODS_"):
@@ -200,6 +211,8 @@ _PARSERS: dict[str, Callable[[Any, _Place], object]] = {
     "missing": _choice("fail", "skip"),
     "insecure_registries": _hosts,
     "images": _replacements,
+    "logs": _choice("failed", "all", "none", "live"),
+    "durations": _count,
 }
 
 
@@ -213,6 +226,8 @@ _DESCRIPTIONS: dict[str, tuple[str, str]] = {
     "missing": ("fail|skip", "tests that need what this machine cannot do fail (default) or are skipped"),
     "insecure_registries": ("HOST[:PORT]", "a registry to speak to without TLS or without its check; can be repeated"),
     "images": ("NAME=REF", "use an image in place of another, which may be named without its tag; can be repeated"),
+    "logs": ("WHICH", "logs of containers in reports: of failed tests (default), all or none; or live, as they come"),
+    "durations": ("N", "list the N slowest containers and images (0: all)"),
 }
 
 
@@ -240,3 +255,20 @@ def read_settings(config: pytest.Config) -> Settings:
         ini={name: config.getini(ini_name(name)) or None for name in setting_names()},
         ini_directory=config.inipath.parent if config.inipath else None,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class GitHub:
+    """What a job of GitHub Actions tells of itself: the checkout's directory, and the file of its summary."""
+
+    workspace: Path | None = None
+    step_summary: Path | None = None
+
+
+def find_github(environment: Mapping[str, str] | None = None) -> GitHub | None:
+    """None outside of such a job."""
+    environment = os.environ if environment is None else environment
+    if environment.get("GITHUB_ACTIONS") != "true":
+        return None
+    workspace, summary = environment.get("GITHUB_WORKSPACE"), environment.get("GITHUB_STEP_SUMMARY")
+    return GitHub(Path(workspace) if workspace else None, Path(summary) if summary else None)

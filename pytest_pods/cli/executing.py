@@ -1,4 +1,4 @@
-"""A command executed in a container on the caller's streams: `exec` and `shell`.
+"""A command executed in a container, or beside one, on the caller's streams: `exec` and `shell`.
 
 What the caller's terminal is connected to is never given to the container: a command there could otherwise read keys
 after the command line has ended, or put keys into it. It gets a terminal or pipes of its own, and data is relayed.
@@ -13,12 +13,14 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from pytest_pods.cli.terminal import SignalQueue, find_size, is_terminal, raw
 
 if TYPE_CHECKING:
     from pytest_pods.engine.container import Container
+    from pytest_pods.engine.host.terminals import Terminal
+    from pytest_pods.engine.services.beside import Beside
 
 _CHUNK = 65536
 _END_OF_TRANSMISSION = b"\x04"
@@ -36,14 +38,79 @@ class ExecOptions:
     privileged: bool = False
 
 
+class Place(Protocol):
+    """Where a command can be executed."""
+
+    def open_terminal(self) -> Terminal:
+        """A terminal that exists there; the caller closes it."""
+
+    def run(
+        self, command: Sequence[str], options: ExecOptions, *, stdin: int | None, stdout: int, stderr: int
+    ) -> int:
+        """Runs the command to its end and returns its exit code."""
+
+
+class InContainer:
+    """In a container that runs."""
+
+    def __init__(self, container: Container) -> None:
+        self._container = container
+
+    def open_terminal(self) -> Terminal:
+        return self._container.open_terminal()
+
+    def run(
+        self, command: Sequence[str], options: ExecOptions, *, stdin: int | None, stdout: int, stderr: int
+    ) -> int:
+        return self._container.exec_attached(
+            command,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            tty=options.tty,
+            user=options.user,
+            workdir=options.workdir,
+            env=options.env,
+            privileged=options.privileged,
+        )
+
+
+class InNetwork:
+    """On the host's files, in the network of a container; nobody else can be asked for, and no more rights."""
+
+    def __init__(self, beside: Beside) -> None:
+        self._beside = beside
+
+    def open_terminal(self) -> Terminal:
+        return self._beside.open_terminal()
+
+    def run(
+        self, command: Sequence[str], options: ExecOptions, *, stdin: int | None, stdout: int, stderr: int
+    ) -> int:
+        return self._beside.exec_attached(
+            command,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            tty=options.tty,
+            workdir=options.workdir,
+            env=options.env,
+        )
+
+
 def execute(container: Container, command: Sequence[str], options: ExecOptions) -> int:
-    """Runs the command to its end and returns its exit code."""
+    """Runs the command in a container to its end and returns its exit code."""
+    return execute_at(InContainer(container), command, options)
+
+
+def execute_at(place: Place, command: Sequence[str], options: ExecOptions) -> int:
+    """As `execute`, anywhere."""
     if options.tty:
-        return _execute_on_terminal(container, command, options)
+        return _execute_on_terminal(place, command, options)
     descriptors = [0] if options.interactive else []
     if not any(is_terminal(descriptor) for descriptor in (*descriptors, 1, 2)):
-        return _start(container, command, options, stdin=0 if options.interactive else None, stdout=1, stderr=2)
-    return _execute_on_pipes(container, command, options)
+        return place.run(command, options, stdin=0 if options.interactive else None, stdout=1, stderr=2)
+    return _execute_on_pipes(place, command, options)
 
 
 def start_detached(container: Container, command: Sequence[str], options: ExecOptions) -> int:
@@ -54,30 +121,14 @@ def start_detached(container: Container, command: Sequence[str], options: ExecOp
     return 0
 
 
-def _start(
-    container: Container, command: Sequence[str], options: ExecOptions, *, stdin: int | None, stdout: int, stderr: int
-) -> int:
-    return container.exec_attached(
-        command,
-        stdin=stdin,
-        stdout=stdout,
-        stderr=stderr,
-        tty=options.tty,
-        user=options.user,
-        workdir=options.workdir,
-        env=options.env,
-        privileged=options.privileged,
-    )
-
-
 class _Execution(threading.Thread):
     """The command, awaited on a thread; `done` is readable at its end."""
 
     def __init__(
-        self, container: Container, command: Sequence[str], options: ExecOptions, *, given: tuple[int | None, int, int]
+        self, place: Place, command: Sequence[str], options: ExecOptions, *, given: tuple[int | None, int, int]
     ) -> None:
         super().__init__(name="pytest-pods exec", daemon=True)
-        self._container = container
+        self._place = place
         self._command = command
         self._options = options
         self._given = given
@@ -88,9 +139,7 @@ class _Execution(threading.Thread):
     def run(self) -> None:
         stdin, stdout, stderr = self._given
         try:
-            self._code = _start(
-                self._container, self._command, self._options, stdin=stdin, stdout=stdout, stderr=stderr
-            )
+            self._code = self._place.run(self._command, self._options, stdin=stdin, stdout=stdout, stderr=stderr)
         except BaseException as error:
             self._fault = error
         finally:
@@ -106,9 +155,9 @@ class _Execution(threading.Thread):
         return self._code
 
 
-def _execute_on_terminal(container: Container, command: Sequence[str], options: ExecOptions) -> int:
+def _execute_on_terminal(place: Place, command: Sequence[str], options: ExecOptions) -> int:
     with ExitStack() as stack:
-        terminal = stack.enter_context(container.open_terminal())
+        terminal = stack.enter_context(place.open_terminal())
         signals = stack.enter_context(SignalQueue((signal.SIGWINCH,)))
         inner = os.dup(terminal.inner)
         terminal.close_inner()
@@ -120,7 +169,7 @@ def _execute_on_terminal(container: Container, command: Sequence[str], options: 
                 terminal.resize(rows=size[0], columns=size[1])
 
         pass_size()
-        execution = _Execution(container, command, options, given=(inner, inner, inner))
+        execution = _Execution(place, command, options, given=(inner, inner, inner))
         if options.interactive:
             stack.enter_context(raw(0))
         execution.start()
@@ -134,7 +183,7 @@ def _execute_on_terminal(container: Container, command: Sequence[str], options: 
         return execution.result()
 
 
-def _execute_on_pipes(container: Container, command: Sequence[str], options: ExecOptions) -> int:
+def _execute_on_pipes(place: Place, command: Sequence[str], options: ExecOptions) -> int:
     inputs, outputs = {}, {}
     with ExitStack() as stack:
         stdin: int | None = None
@@ -154,7 +203,7 @@ def _execute_on_pipes(container: Container, command: Sequence[str], options: Exe
             stack.callback(os.close, reading)
         pump = Pump(inputs=inputs, outputs=outputs)
         stack.callback(pump.close_inputs)
-        execution = _Execution(container, command, options, given=(stdin, writing_ends[0], writing_ends[1]))
+        execution = _Execution(place, command, options, given=(stdin, writing_ends[0], writing_ends[1]))
         execution.start()
         pump.run(until=execution.done)
         return execution.result()

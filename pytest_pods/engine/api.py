@@ -222,6 +222,7 @@ class Engine:
                     insecure_registries=self._insecure,
                     progress=self._progress,
                     counters=self._counters,
+                    observe=self._extensions.observe,
                 )
             return self._images
 

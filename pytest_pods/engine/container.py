@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from pytest_pods.engine.host.terminals import Terminal
     from pytest_pods.engine.network_records import InterfaceRecord
     from pytest_pods.engine.records import ContainerRecord, ContainerState, Status
-    from pytest_pods.engine.runtime.logs import LogLine, LogPosition, LogReader
+    from pytest_pods.engine.runtime.logs import Excerpt, HeldLog, LogLine, LogPosition, LogReader
     from pytest_pods.engine.runtime.processes import ContainerProcess
     from pytest_pods.engine.services.attachment import Attachment
+    from pytest_pods.engine.services.beside import Beside
     from pytest_pods.engine.services.containers import ContainerService
     from pytest_pods.engine.services.lifecycle import ExitDescriptor
     from pytest_pods.engine.specs.container import ContainerSpec
@@ -115,6 +116,10 @@ class Container:
     def state(self) -> ContainerState:
         """All of its state at one moment."""
         return self._service.lifecycle.state(self._record)
+
+    def written_state(self) -> ContainerState:
+        """Its state without a look at its monitor and its restarts: for who asks often, and of one that is there."""
+        return self._service.lifecycle.written_state(self._record)
 
     @property
     def status(self) -> Status:
@@ -296,6 +301,11 @@ class Container:
         """A terminal inside the container, for `exec_attached`; the caller relays its outer end and closes it."""
         return self._service.inside.open_terminal(self._record)
 
+    @property
+    def beside(self) -> Beside:
+        """Where programs of the host are in its network, and find its names."""
+        return self._service.beside(self._record)
+
     def succeed(self, *commands: str) -> str:
         """Runs each command by `/bin/sh -c`, and returns their output; CommandError if one fails."""
         return "".join(self.exec(["/bin/sh", "-c", command], check=True).stdout for command in commands)
@@ -361,6 +371,14 @@ class Container:
     def log_position(self) -> LogPosition:
         """Where its log ends now: what comes after belongs to whoever asked."""
         return self._service.output.position(self._record)
+
+    def log_excerpt(self, count: int, *, since: LogPosition | None = None) -> Excerpt:
+        """The last `count` lines of its output, and how many are before them; for logs of any size."""
+        return self._service.output.excerpt(self._record, count, since=since)
+
+    def hold_log(self) -> HeldLog:
+        """Its log, to be read when it has been removed; to be closed. Raises ContainerNotFoundError."""
+        return self._service.output.hold(self._record)
 
     def log_reader(self, *, since: LogPosition | None = None) -> LogReader:
         """Reads its log bit by bit: each `read()` gives the lines completed since the last."""

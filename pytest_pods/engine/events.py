@@ -1,8 +1,57 @@
-"""What long work tells about itself, for whoever shows it."""
+"""What the engine tells of itself, for whoever shows it: the progress of long work, and what happened to containers."""
 
 from __future__ import annotations
 
-from typing import Protocol
+import enum
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    from pytest_pods.engine.container import Container
+
+
+class ContainerEventKind(enum.Enum):
+    """READY and NOT_READY are of the container's own wait, AWAITED and NOT_SEEN of any other condition. REMOVING is
+    told while all of the container is still there."""
+
+    CREATED = "created"
+    STARTED = "started"
+    READY = "ready"
+    NOT_READY = "not ready"
+    AWAITED = "awaited"
+    NOT_SEEN = "not seen"
+    STOPPED = "stopped"
+    KILLED = "killed"
+    PAUSED = "paused"
+    UNPAUSED = "unpaused"
+    ENDED = "ended"
+    REMOVING = "removing"
+    REMOVED = "removed"
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerEvent:
+    """Something that happened to a container. `at`: when it was over, in seconds since the epoch; `took_s`: how long it
+    took; `text`: more on it, for people."""
+
+    kind: ContainerEventKind
+    container: Container
+    at: float
+    took_s: float = 0.0
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageEvent:
+    """An image was fetched from a registry; `size` is bytes of layers, the rest as of a ContainerEvent."""
+
+    reference: str
+    at: float
+    took_s: float
+    size: int
+
+
+Event: TypeAlias = ContainerEvent | ImageEvent
 
 
 class Progress(Protocol):

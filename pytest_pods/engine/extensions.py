@@ -1,4 +1,4 @@
-"""What whoever opens an engine may add to it: which image a reference means, and waits by name."""
+"""What whoever opens an engine may add to it: which image a reference means, waits by name, an ear for events."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pytest_pods.engine.events import Event
     from pytest_pods.engine.specs.container import ContainerSpec
     from pytest_pods.engine.waiting import Wait
 
@@ -19,13 +20,18 @@ def _none(_name: str) -> object:
     return None
 
 
+def _ignore(_event: Event) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Extensions:
     """`resolve_image`: the reference that is used where this one is asked for; `find_wait`: the wait, or function of a
-    container, of a name, None for a name that it does not know. Both may be called by any thread."""
+    container, of a name, None for a name that it does not know; `observe` is told what happens to containers and
+    images, and neither raises nor takes long. All may be called by any thread."""
 
     resolve_image: Callable[[str], str] = _same
     find_wait: Callable[[str], object] = _none
+    observe: Callable[[Event], None] = _ignore
 
     def resolve(self, spec: ContainerSpec) -> ContainerSpec:
         """The specification with the images that are used: its own, and those that it mounts."""

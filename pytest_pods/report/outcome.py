@@ -6,10 +6,12 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
+from pytest_pods.report.durations import Duration
+
 
 @dataclass(frozen=True, slots=True)
 class KeptContainer:
-    """A container that outlives the run; `until` is seconds since the epoch."""
+    """A container that outlives the run; `until` is seconds since the epoch, `pod` what it is a member of."""
 
     name: str
     image: str
@@ -17,12 +19,14 @@ class KeptContainer:
     status: str
     session_id: str
     until: float
+    pod: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """Counts and lists for the summary. `left` names containers that nobody removed before the session did; `faults`
-    are those of the tear-down, each a text; `unused_images` are names of `--pods-image` that no test asked for."""
+    are those of the tear-down, each a text; `unused_images` are names of `--pods-image` that no test asked for;
+    `durations` are there only where they were asked for."""
 
     containers: int = 0
     images_pulled: int = 0
@@ -30,6 +34,7 @@ class Outcome:
     left: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
     unused_images: tuple[str, ...] = ()
+    durations: tuple[Duration, ...] = ()
 
     def to_text(self) -> str:
         return json.dumps(asdict(self))
@@ -44,6 +49,7 @@ class Outcome:
             left=tuple(document["left"]),
             faults=tuple(document["faults"]),
             unused_images=tuple(document["unused_images"]),
+            durations=tuple(Duration(**duration) for duration in document["durations"]),
         )
 
 
@@ -61,4 +67,5 @@ def merge_outcomes(outcomes: Iterable[Outcome]) -> Outcome:
             for name in (all_of_them[0].unused_images if all_of_them else ())
             if all(name in one.unused_images for one in all_of_them)
         ),
+        durations=tuple(duration for one in all_of_them for duration in one.durations),
     )

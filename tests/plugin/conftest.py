@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 
 from pytest_pods import settings
+from pytest_pods.engine.api import Engine
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -20,6 +22,9 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     # pytest-asyncio warns when it is configured, and takes a while to load.
     monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:asyncio" + ("" if installed else " -p pytest_pods.plugin"))
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
+    # Where this runs in a job of GitHub's, its annotations and its summary are of the outer run alone.
+    for name in ("GITHUB_ACTIONS", "GITHUB_WORKSPACE", "GITHUB_STEP_SUMMARY"):
+        monkeypatch.delenv(name, raising=False)
     for name in settings.setting_names():
         monkeypatch.delenv(settings.variable_name(name), raising=False)
 
@@ -29,3 +34,13 @@ def store(image_store: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A store with the image `BUSYBOX`, which the inner pytest uses."""
     monkeypatch.setenv("PYTEST_PODS_ROOT", str(image_store))
     return image_store
+
+
+@pytest.fixture
+def kept_sessions_end(store: Path) -> Iterator[None]:
+    """What the inner pytest kept is no left-over of this test."""
+    before = {session.id for session in Engine.sessions(store)}
+    yield
+    for session in Engine.sessions(store):
+        if session.id not in before:
+            Engine.attach(session.id, root=store).end()

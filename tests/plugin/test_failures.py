@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,17 +27,7 @@ def say(container, text):
 """
 
 
-@pytest.fixture
-def kept_sessions_end(store: Path) -> Iterator[None]:
-    """What the inner pytest kept is no left-over of this test."""
-    before = {session.id for session in Engine.sessions(store)}
-    yield
-    for session in Engine.sessions(store):
-        if session.id not in before:
-            Engine.attach(session.id, root=store).end()
-
-
-def test_section_shows_state_ports_and_the_log_of_this_test_only(pytester: pytest.Pytester) -> None:
+def test_report_shows_state_ports_and_the_log_of_this_test_only(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         test_it=HEAD
         + """
@@ -58,25 +47,24 @@ def test_after(wide): ...
     result.assert_outcomes(passed=2, failed=1)
     result.stdout.fnmatch_lines(
         [
-            f"*- pods: wide, container *_* ({BUSYBOX}) -*",
-            "running since *:*:*",
-            "its log during this test:",
-            "  *:*:*.* | of-this-test",
-        ]
-    )
-    result.stdout.fnmatch_lines(
-        [
-            f"*- pods: container, container *_* ({BUSYBOX}) -*",
-            "exited with exit code 3 at *",
-            "ports: 80/tcp on 127.0.0.1:*",
-            "its log during this test:",
+            "*- pods: containers of this test -*",
+            "wide: running since *:*:*",
+            f"    container *_* ({BUSYBOX}), fixture wide",
+            "busybox: exited with exit code 3, * s after its start",
+            f"    container *_* ({BUSYBOX}) at *",
+            "    ports: 80/tcp on 127.0.0.1:*",
+            "*- Captured log of containers: timeline of this test -*",
+            "*:*:*.*  test     setup begins",
+            "*:*:*.*  busybox  started",
+            "*:*:*.*  wide     | of-this-test",
+            "*:*:*.*  test     call failed: AssertionError: assert False",
         ]
     )
     text = result.stdout.str()
-    assert re.search(r"^  [\d:.]+ \| out$", text, re.MULTILINE)
-    assert re.search(r"^  [\d:.]+ ! err$", text, re.MULTILINE)
+    assert re.search(r"^[\d:.]+  busybox  \| out$", text, re.MULTILINE)
+    assert re.search(r"^[\d:.]+  busybox  ! err$", text, re.MULTILINE)
     assert "of-the-test-before" not in text
-    assert text.count("- pods: ") == 2
+    assert text.count("- pods: ") == 1
 
 
 def test_container_that_does_not_get_ready_is_shown_with_what_was_seen_last(pytester: pytest.Pytester) -> None:
@@ -95,13 +83,18 @@ def test_broken(container): ...
     result.stdout.fnmatch_lines(
         [
             "NotReadyError: container * is not ready after 0.* s: waited for port 80; last seen: nothing listens on it",
-            "*- pods: container, container *",
-            "running since *",
-            "  *:*:*.* | busy",
+            "*- pods: containers of this test -*",
+            "busybox: running since *",
+            "    awaited in vain for 0.* s: port 80; last seen: nothing listens on it",
+            "*:*:*.*  busybox  started",
+            "*:*:*.*  busybox  | busy",
+            "*:*:*.*  busybox  not ready after 0.* s: port 80; last seen: nothing listens on it",
+            "*:*:*.*  test     setup failed: NotReadyError: container *",
             "ExitedEarlyError: container * ended with exit code 7 *",
-            "*- pods: container, container *",
-            "exited with exit code 7 at *",
-            "  *:*:*.* | broken",
+            "*- pods: containers of this test -*",
+            "busybox: exited with exit code 7, *",
+            "*:*:*.*  busybox  | broken",
+            "*:*:*.*  busybox  exited with exit code 7",
         ]
     )
     assert "ownership.py" not in result.stdout.str()
@@ -127,7 +120,7 @@ def test_failing(run_container):
         [
             ">       run_container(BUSYBOX, *",
             "E       pytest_pods.engine.errors.ExitedEarlyError: container * ended with exit code 1 *",
-            "*- pods: run_container, container *",
+            "    container *_* (*)",
         ]
     )
     assert "/pytest_pods/" not in result.stdout.str()
@@ -146,22 +139,31 @@ def test_failing(pods):
 """
     )
     result = pytester.runpytest()
-    result.stdout.fnmatch_lines(["*- pods: pods, container of-this *"])
-    result.stdout.no_fnmatch_line("*- pods: pods, container of-before *")
+    result.stdout.fnmatch_lines(["of-this: running since *", "    container of-this (*)"])
+    result.stdout.no_fnmatch_line("*container of-before*")
 
 
-def test_container_that_the_test_removed_does_not_hide_the_failure(pytester: pytest.Pytester) -> None:
+def test_container_that_the_test_removed_is_shown_as_it_was(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         test_it=HEAD
         + """
-def test_failing(wide):
-    wide.remove()
+@pytest.mark.container(BUSYBOX, ["sh", "-c", "echo last words; exit 3"], network="none")
+def test_failing(container):
+    container.wait(10)
+    container.remove()
     assert "this is" == "seen"
 """
     )
     result = pytester.runpytest()
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*AssertionError: assert 'this is' == 'seen'", "*ContainerNotFoundError*was removed*"])
+    result.stdout.fnmatch_lines(
+        [
+            "E       AssertionError: assert 'this is' == 'seen'",
+            "busybox: exited with exit code 3, *",
+            "*  busybox  | last words",
+            "*  busybox  removed",
+        ]
+    )
 
 
 @pytest.mark.usefixtures("kept_sessions_end")

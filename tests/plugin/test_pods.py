@@ -141,10 +141,11 @@ def test_fails(pod):
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines_random(
         [
-            "*pods: pod, container shop-web (*",
-            "*| serving",
-            "*pods: pod, container shop-other (*",
-            "exited with exit code 137 at *",
+            "web: running since *",
+            "    container shop-web (*), pod shop",
+            "*  web    | serving",
+            "other: exited with exit code 137 (SIGKILL), *",
+            "    container shop-other (*), pod shop",
         ]
     )
 
@@ -180,7 +181,8 @@ def pytest_pods_container_failed(container, fixture, nodeid, error):
             "*cannot go on",
             "*FAILED shop-bad pod PodFailedError 3",
             "*READY shop-ok pod",
-            "*pods: pod, container shop-ok (*",
+            "    container shop-ok (*), pod shop",
+            "bad: exited with exit code 3, *",
         ]
     )
 
@@ -226,7 +228,14 @@ def test_passes(pod):
     )
     result = pytester.runpytest_subprocess("--pods-keep=failed", "--pods-keep-for=60s")
     result.assert_outcomes(failed=1, passed=1)
-    result.stdout.fnmatch_lines_random(["bad-web (*, running) of *", "bad-other (*, running) of *"])
+    result.stdout.fnmatch_lines(
+        [
+            "    kept: pytest-pods * shell bad-web",
+            "    kept: pytest-pods * shell bad-other",
+            "pod bad (web, other running) of test_it.py::test_fails",
+            "    pytest-pods * shell bad",
+        ]
+    )
     (record,) = Engine.sessions(store)
     engine = Engine.attach(record.id, root=store)
     try:

@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -79,20 +79,29 @@ class CommandLine:
     @contextmanager
     def terminal(self, *arguments: str, rows: int = 24, columns: int = 80) -> Iterator[Typist]:
         """A command on a pseudo-terminal that is its controlling one."""
-        with Terminal(os.open("/dev/ptmx", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)) as terminal:
-            terminal.resize(rows=rows, columns=columns)
-            # The leader of a process session gets the first terminal that it opens as its controlling one.
-            script = 'exec 0<>"$0" 1>&0 2>&0; exec "$@"'
-            process = subprocess.Popen(
-                ["/bin/sh", "-c", script, os.ttyname(terminal.inner), *self.argv(*arguments)],
-                env={**self.environment, "TERM": "xterm"},
-                start_new_session=True,
-            )
-            try:
-                yield Typist(terminal, process)
-            finally:
-                process.kill()
-                process.wait()
+        with run_on_terminal(self.argv(*arguments), self.environment, rows=rows, columns=columns) as typist:
+            yield typist
+
+
+@contextmanager
+def run_on_terminal(
+    argv: Sequence[str], environment: Mapping[str, str], *, rows: int = 24, columns: int = 80
+) -> Iterator[Typist]:
+    """A program on a pseudo-terminal that is its controlling one; killed at the end of the block."""
+    with Terminal(os.open("/dev/ptmx", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)) as terminal:
+        terminal.resize(rows=rows, columns=columns)
+        # The leader of a process session gets the first terminal that it opens as its controlling one.
+        script = 'exec 0<>"$0" 1>&0 2>&0; exec "$@"'
+        process = subprocess.Popen(
+            ["/bin/sh", "-c", script, os.ttyname(terminal.inner), *argv],
+            env={**environment, "TERM": "xterm"},
+            start_new_session=True,
+        )
+        try:
+            yield Typist(terminal, process)
+        finally:
+            process.kill()
+            process.wait()
 
 
 class Typist:
@@ -102,6 +111,13 @@ class Typist:
         self.terminal = terminal
         self.process = process
         self.seen = ""
+        self.text = ""
+        """Everything that was read so far."""
+
+    def _read(self) -> None:
+        text = os.read(self.terminal.outer, 65536).decode("utf-8", "replace")
+        self.seen += text
+        self.text += text
 
     def type(self, text: str) -> None:
         os.write(self.terminal.outer, text.encode())
@@ -113,7 +129,7 @@ class Typist:
             left = end - time.monotonic()
             assert left > 0, f"{pattern!r} did not appear in {self.seen!r}"
             if wait_readable(self.terminal.outer, left):
-                self.seen += os.read(self.terminal.outer, 65536).decode("utf-8", "replace")
+                self._read()
         self.seen = self.seen[match.end() :]
         return match
 
@@ -125,11 +141,11 @@ class Typist:
             while not wait_readable(pidfd, 0):
                 assert time.monotonic() < end, f"the command does not end: {self.seen!r}"
                 if wait_readable(self.terminal.outer, 0.02):
-                    self.seen += os.read(self.terminal.outer, 65536).decode("utf-8", "replace")
+                    self._read()
         finally:
             os.close(pidfd)
         while wait_readable(self.terminal.outer, 0):
-            self.seen += os.read(self.terminal.outer, 65536).decode("utf-8", "replace")
+            self._read()
         return self.process.wait()
 
 

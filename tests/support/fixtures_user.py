@@ -30,11 +30,18 @@ def _user_on(prepare: str, image: BuiltImage, name: str) -> Iterator[RunAsUser]:
     os.chown(directory, user.pw_uid, user.pw_gid)
     machine = ["unshare", "--mount", "--propagation", "private", "sh", "-ec", f'{prepare}; exec "$@"', "sh"]
 
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    def run(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         command = build_argv_as_user([sys.executable, "-m", "pytest_pods", "--root", f"{directory}/store", *arguments])
         environment = environment_of_user()
         return subprocess.run(
-            [*machine, *command], env=environment, cwd="/", capture_output=True, text=True, timeout=60, check=False
+            [*machine, *command],
+            env=environment,
+            cwd="/",
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
 
     archive = image.write_docker_archive(directory / "image.tar", names=[name])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pytest_pods.engine.deadline import Deadline
@@ -16,13 +17,14 @@ from pytest_pods.engine.host.inotify import Change, Watcher
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from datetime import datetime
-    from pathlib import Path
+    from types import TracebackType
 
 Stream = Literal["stdout", "stderr"]
 
 _FIRST_BLOCK = 64 * 1024
 _READ_BLOCK = 1024 * 1024
 _MOST_LINE_BYTES = 16 * 1024 * 1024
+_EXCERPT_BYTES = 8 * 1024 * 1024
 _STREAMS: dict[bytes, Stream] = {b"stdout": "stdout", b"stderr": "stderr"}
 
 
@@ -117,6 +119,10 @@ class LogReader:
         self._parser = LogParser()
 
     @property
+    def path(self) -> Path:
+        return self._path
+
+    @property
     def position(self) -> LogPosition:
         """The place up to which records have been read."""
         return LogPosition(self._offset)
@@ -184,6 +190,57 @@ def read_tail(path: Path, count: int, *, since: LogPosition | None = None) -> li
         if start == first or len(lines) >= count + 2:
             return lines[-count:]
         size *= 4
+
+
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """The last lines of a log. `omitted` lines stand before them, None if those are too much to be counted."""
+
+    lines: tuple[LogLine, ...]
+    omitted: int | None = 0
+
+
+def read_excerpt(path: Path, count: int, *, since: LogPosition | None = None) -> Excerpt:
+    """The last `count` lines from `since` on; of what containers write without end, only the end is read."""
+    first = since.offset if since is not None else 0
+    try:
+        end = os.stat(path).st_size
+    except FileNotFoundError:
+        return Excerpt(())
+    if end < first:
+        # Another log was put in its place.
+        first = 0
+    start = max(first, end - _EXCERPT_BYTES)
+    lines = read_lines(path, since=LogPosition(start))
+    if start == first:
+        return Excerpt(tuple(lines[-count:]), max(0, len(lines) - count))
+    # The first of each stream may lack its beginning.
+    return Excerpt(tuple(lines[2:][-count:]), None)
+
+
+class HeldLog:
+    """A log that can be read also when its container has been removed, until it is closed."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises FileNotFoundError."""
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def excerpt(self, count: int, *, since: LogPosition | None = None) -> Excerpt:
+        """As `read_excerpt`."""
+        return read_excerpt(Path(f"/proc/self/fd/{self._descriptor}"), count, since=since)
+
+    def close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __enter__(self) -> HeldLog:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
 
 
 def find_end(path: Path) -> LogPosition:

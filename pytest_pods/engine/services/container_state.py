@@ -22,17 +22,23 @@ def read_state(layout: ContainerLayout, sandbox: Sandbox) -> ContainerState:
     """The state now. A container whose monitor was killed is ended here, because nobody would notice its end."""
     if sandbox.lost is not None:
         return _build_ended(layout, LOST_EXIT_CODE, f"the session's sandbox is gone: {sandbox.lost}")
+    state = read_written_state(layout)
+    if state.exit_code is not None or state.monitor_pid is None or monitor_is_alive(sandbox, state.monitor_pid):
+        return state
+    code = read_exit_code(layout)
+    if code is None:
+        code = _end_unmonitored(layout, sandbox)
+    return _build_ended(layout, code, _find_text(layout.fault_file))
+
+
+def read_written_state(layout: ContainerLayout) -> ContainerState:
+    """The state as files have it: fast, and of a container whose monitor was killed not true any more."""
     code = read_exit_code(layout)
     if code is not None:
         return _build_ended(layout, code, _find_text(layout.fault_file))
     monitor = find_number(layout.monitor_pid_file)
     if monitor is None:
         return ContainerState("created")
-    if not monitor_is_alive(sandbox, monitor):
-        code = read_exit_code(layout)
-        if code is None:
-            code = _end_unmonitored(layout, sandbox)
-        return _build_ended(layout, code, _find_text(layout.fault_file))
     started = _find_time(layout.started_file)
     pid = find_number(layout.pid_file)
     if started is None:

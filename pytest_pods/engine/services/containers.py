@@ -12,7 +12,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_pods.engine.container import Container
-from pytest_pods.engine.errors import ContainerNotFoundError, PodsError
+from pytest_pods.engine.errors import (
+    ContainerNotFoundError,
+    ExitedEarlyError,
+    NotReadyError,
+    PodsError,
+)
+from pytest_pods.engine.events import ContainerEventKind
 from pytest_pods.engine.extensions import Extensions
 from pytest_pods.engine.services.container_records import iterate_container_records
 from pytest_pods.engine.services.creation import Creation, HostFacts, read_host_facts
@@ -26,6 +32,7 @@ from pytest_pods.engine.services.planning import Joined, Plan, Planner
 from pytest_pods.engine.services.pod_records import list_pod_records
 from pytest_pods.engine.services.publishing import forward_ports
 from pytest_pods.engine.services.sharing import introduce, join_network
+from pytest_pods.engine.services.telling import Teller
 from pytest_pods.engine.services.wiring import Wirer
 from pytest_pods.engine.specs.mounts import ImageMount
 
@@ -34,8 +41,9 @@ if TYPE_CHECKING:
 
     from pytest_pods.engine.host.channel import SandboxProcess
     from pytest_pods.engine.network_records import NetworkRecord
-    from pytest_pods.engine.runtime.processes import ContainerProcess
     from pytest_pods.engine.records import ContainerRecord
+    from pytest_pods.engine.runtime.processes import ContainerProcess
+    from pytest_pods.engine.services.beside import Beside
     from pytest_pods.engine.services.connecting import Connecting
     from pytest_pods.engine.services.counters import Counters
     from pytest_pods.engine.services.exec_starting import ExecService
@@ -75,12 +83,14 @@ class ContainerService:
         self.networks = NetworkService(session)
         self.wirer = Wirer(session, self.networks)
         self.planner = Planner(session, self.wirer)
+        self._teller = Teller(self.extensions.observe, lambda record: Container(record, self))
         self.lifecycle = Lifecycle(
             session,
             runtime=lambda: self.host_facts().runtime,
             create_again=self._create_again,
             wirer=self.wirer,
             started=self._watch_health,
+            teller=self._teller,
         )
         self.inside = Inside(session, self.lifecycle)
         self.output = Output(self.lifecycle)
@@ -103,6 +113,7 @@ class ContainerService:
         policy = spec.pull or self._pull_policy
         image = images.ensure(spec.image, policy=policy, platform=spec.platform)
         mounted = [images.ensure(one.image, policy=policy) for one in spec.mounts if isinstance(one, ImageMount)]
+        began = time.monotonic()
         facts = self.host_facts()
         self._session.start()
         self._session.cgroups.check_limits(spec.limits, subject=spec.name or spec.image)
@@ -142,6 +153,7 @@ class ContainerService:
         finally:
             plan.close()
         self._counters.count_container()
+        self._teller.tell(ContainerEventKind.CREATED, record, began=began)
         return Container(record, self)
 
     def run(self, spec: ContainerSpec) -> Container:
@@ -282,10 +294,19 @@ class ContainerService:
         from pytest_pods.engine.services.waiting import wait_ready
         from pytest_pods.engine.waiting import NamedWait, parse_wait
 
+        own = wait is container.spec.wait
         wait = parse_wait(wait)
         if isinstance(wait, NamedWait):
             wait = self.extensions.get_wait(wait.name)
-        wait_ready(container, wait, timeout=self.default_timeout if timeout is None else timeout)
+        kinds = ContainerEventKind
+        began, text = time.monotonic(), wait.describe()
+        try:
+            wait_ready(container, wait, timeout=self.default_timeout if timeout is None else timeout)
+        except (NotReadyError, ExitedEarlyError) as error:
+            text += f"; last seen: {error.last_seen}" if isinstance(error, NotReadyError) and error.last_seen else ""
+            self._teller.tell(kinds.NOT_READY if own else kinds.NOT_SEEN, container.record, began=began, text=text)
+            raise
+        self._teller.tell(kinds.READY if own else kinds.AWAITED, container.record, began=began, text=text)
 
     def exec(
         self,
@@ -323,6 +344,12 @@ class ContainerService:
         """Starts a command and does not wait for it."""
         starter = self._exec_service.find_starter(record, request, through_runtime=False)
         starter({}).close_pidfd()
+
+    def beside(self, record: ContainerRecord) -> Beside:
+        """The place for programs of the host in the container's network."""
+        from pytest_pods.engine.services.beside import Beside
+
+        return Beside(self._session, record)
 
     @property
     def health(self) -> HealthService:

@@ -14,7 +14,7 @@ from pytest_pods.engine.errors import (
     InUseError,
     InvalidReferenceError,
 )
-from pytest_pods.engine.events import NoProgress, Progress
+from pytest_pods.engine.events import ImageEvent, NoProgress, Progress
 from pytest_pods.engine.oci.platforms import parse_platform, platform_suits
 from pytest_pods.engine.oci.reference import Reference
 from pytest_pods.engine.services.image import Image
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from pytest_pods.engine.events import Event
     from pytest_pods.engine.oci.descriptor import Platform
     from pytest_pods.engine.registry.client import RegistryClient
     from pytest_pods.engine.services.counters import Counters
@@ -57,11 +58,13 @@ class ImageService:
         insecure_registries: Sequence[str] = (),
         progress: Progress | None = None,
         counters: Counters | None = None,
+        observe: Callable[[Event], None] | None = None,
     ) -> None:
         self._store = store
         self._insecure = tuple(insecure_registries)
         self._progress: Progress = progress or NoProgress()
         self._counters = counters
+        self._observe = observe
         self._launcher = launcher
         self._lock = threading.Lock()
         self._client: RegistryClient | None = None
@@ -122,6 +125,7 @@ class ImageService:
             raise ImageNotFoundError(f"no image {text!r} in the store", hint="pull or load it first")
         from pytest_pods.engine.services.pulling import ImagePuller
 
+        began = time.monotonic()
         puller = ImagePuller(self._store, self._layers, client=self._get_client, launcher=self._launcher)
         # MISSING has been answered above, by a look that also mends what can be mended without a registry.
         pulled = puller.pull(
@@ -130,8 +134,12 @@ class ImageService:
             platform=wanted,
             progress=progress or self._progress,
         )
-        if self._counters is not None and pulled.fetched:
-            self._counters.count_pull(sum(layer.size for layer in pulled.record.layers))
+        if pulled.fetched:
+            size = sum(layer.size for layer in pulled.record.layers)
+            if self._counters is not None:
+                self._counters.count_pull(size)
+            if self._observe is not None:
+                self._observe(ImageEvent(text, time.time(), time.monotonic() - began, size))
         return self._build((pulled.record,))
 
     def pull(

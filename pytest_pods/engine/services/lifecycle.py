@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal as signals
 import threading
+import time
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ from pytest_pods.engine.errors import (
     SystemCallError,
     WrongStateError,
 )
+from pytest_pods.engine.events import ContainerEventKind
 from pytest_pods.engine.host.pipes import Pipe, wait_readable
 from pytest_pods.engine.host.programs import get_version
 from pytest_pods.engine.runtime import runc
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from pytest_pods.engine.host.sandbox import Sandbox
     from pytest_pods.engine.records import ContainerRecord, ContainerState
     from pytest_pods.engine.services.sessions import Session
+    from pytest_pods.engine.services.telling import Teller
     from pytest_pods.engine.services.wiring import Wirer
     from pytest_pods.engine.specs.health import HealthPlan
     from pytest_pods.engine.state.layout import ContainerLayout, PodLayout
@@ -79,10 +82,12 @@ class Lifecycle:
         create_again: Callable[[ContainerRecord], SandboxProcess],
         wirer: Wirer,
         started: Callable[[ContainerRecord], None],
+        teller: Teller,
     ) -> None:
         """`runtime` finds runc; `create_again` makes a monitor for a container that has ended; `started` is called
         after each start."""
         self._session = session
+        self._teller = teller
         self._find_runtime = runtime
         self._create_again = create_again
         self._wirer = wirer
@@ -129,6 +134,9 @@ class Lifecycle:
         if self._session.connected().lost is None and not self.layout(record).directory.exists():
             raise ContainerNotFoundError(f"container {record.name} ({record.id[:12]}) was removed")
 
+    def written_state(self, record: ContainerRecord) -> ContainerState:
+        return container_state.read_written_state(self.layout(record))
+
     # starting
 
     def start(self, record: ContainerRecord) -> None:
@@ -170,7 +178,15 @@ class Lifecycle:
             state = self.state(record)
             if not state.restarting:
                 return False
-            self._start(record, called=restarting.announce_restart(layout, state))
+            ended = state.finished_at
+            self._teller.tell(
+                ContainerEventKind.ENDED,
+                record,
+                at=None if ended is None else ended.timestamp(),
+                text=f"exit code {state.exit_code}" + (f", {state.fault}" if state.fault else ""),
+            )
+            called = restarting.announce_restart(layout, state)
+            self._start(record, called=called, text="again, by itself")
         return True
 
     def _end_pod_with_last(self, record: ContainerRecord) -> None:
@@ -210,7 +226,8 @@ class Lifecycle:
             if not self.state(infra).running:
                 self._start(infra)
 
-    def _start(self, record: ContainerRecord, *, called: str = "") -> None:
+    def _start(self, record: ContainerRecord, *, called: str = "", text: str = "") -> None:
+        began = time.monotonic()
         state = self.state(record)
         if state.running:
             raise WrongStateError(f"container {record.name} runs already")
@@ -223,12 +240,15 @@ class Lifecycle:
             raise WrongStateError(f"container {record.name} was not completely created", hint="remove it")
         marker = self.layout(record).started_file
         write_atomically(marker, called.encode())
+        # What the container writes comes after this.
+        at = time.time()
         try:
             self._open_gate(record, pid)
         except BaseException:
             marker.unlink(missing_ok=True)
             raise
         self._started(record)
+        self._teller.tell(ContainerEventKind.STARTED, record, began=began, at=at, text=text)
 
     def _open_gate(self, record: ContainerRecord, pid: int) -> None:
         runtime = self._runtime()
@@ -299,7 +319,9 @@ class Lifecycle:
 
     def stop(self, record: ContainerRecord, *, timeout: float | None) -> None:
         restarting.forbid(record, self.layout(record))
-        self._stop(record, grace=record.spec.stop_timeout if timeout is None else timeout)
+        began = time.monotonic()
+        if self._stop(record, grace=record.spec.stop_timeout if timeout is None else timeout):
+            self._teller.tell(ContainerEventKind.STOPPED, record, began=began)
 
     def mark_unhealthy(self, record: ContainerRecord, plan: HealthPlan, *, why: str) -> None:
         """Says why it is about to end, and what is to follow, so that whoever notices its end knows."""
@@ -322,18 +344,20 @@ class Lifecycle:
             restarting.forbid(record, self.layout(record))
         self._stop(record, grace=(plan.grace or 0.0) if plan.on_failure == "kill" else record.spec.stop_timeout)
 
-    def _stop(self, record: ContainerRecord, *, grace: float) -> None:
+    def _stop(self, record: ContainerRecord, *, grace: float) -> bool:
+        """Whether it ran."""
         state = self.state(record)
         if not state.running:
-            return
+            return False
         if grace > 0 and state.container_pid is not None:
             if state.status == "paused":
                 self.unpause(record)
             with suppress(SystemCallError):
                 self._session.start().signal(state.container_pid, parse_signal(record.stop_signal))
             if self._await_end(record, Deadline.after(grace)):
-                return
+                return True
         self._kill_all(record, state)
+        return True
 
     def kill(self, record: ContainerRecord, *, signal: str | int) -> None:
         state = self.state(record)
@@ -345,11 +369,13 @@ class Lifecycle:
         pid = self.state(record).container_pid
         if pid is None:
             return
+        at = time.time()
         try:
             self._session.start().signal(pid, number)
         except SystemCallError:
             # It ended in between: what a kill wants is reached.
             return
+        self._teller.tell(ContainerEventKind.KILLED, record, at=at, text=number.name)
         if number == signals.SIGKILL:
             self._end_members(record)
             self._await_end(record, Deadline.after(_KILL_PATIENCE_S))
@@ -389,6 +415,7 @@ class Lifecycle:
             marker.touch()
         else:
             marker.unlink(missing_ok=True)
+        self._teller.tell(ContainerEventKind.PAUSED if frozen else ContainerEventKind.UNPAUSED, record)
 
     # removing
 
@@ -410,12 +437,13 @@ class Lifecycle:
 
     def remove_all(self, record: ContainerRecord) -> None:
         """Takes away whatever there is of a container, also of a half-made one. Raises CleanupError."""
-        layout, sandbox = self.layout(record), self._session.start()
+        began, layout, sandbox = time.monotonic(), self.layout(record), self._session.start()
         restarting.forbid(record, layout)
         if record.health is not None:
             from pytest_pods.engine.services.health_files import forbid_writing
 
             forbid_writing(layout)
+        self._teller.tell(ContainerEventKind.REMOVING, record)
         monitor = self._monitors.pop(record.id, None)
         steps: list[Callable[[], None]] = [
             lambda: self._wirer.forget_sharer(record),
@@ -437,6 +465,7 @@ class Lifecycle:
             lambda: planning.release_name(self._session.layout, record.name, owner=record.id),
         ]
         collect_faults(f"removing container {record.name}", steps)
+        self._teller.tell(ContainerEventKind.REMOVED, record, began=began)
         self._end_pod_with_last(record)
 
     def _end_processes(self, record: ContainerRecord, monitor: SandboxProcess | None) -> None:

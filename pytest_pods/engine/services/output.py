@@ -5,12 +5,14 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from pytest_pods.engine.errors import ContainerNotFoundError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_pods.engine.host.inotify import Watcher
     from pytest_pods.engine.records import ContainerRecord
-    from pytest_pods.engine.runtime.logs import LogLine, LogPosition, LogReader
+    from pytest_pods.engine.runtime.logs import Excerpt, HeldLog, LogLine, LogPosition, LogReader
     from pytest_pods.engine.services.attachment import Attachment
     from pytest_pods.engine.services.lifecycle import Lifecycle
 
@@ -64,6 +66,20 @@ class Output:
         from pytest_pods.engine.runtime import logs
 
         return logs.find_end(self._lifecycle.layout(record).log_file)
+
+    def excerpt(self, record: ContainerRecord, count: int, *, since: LogPosition | None) -> Excerpt:
+        from pytest_pods.engine.runtime import logs
+
+        return logs.read_excerpt(self._lifecycle.layout(record).log_file, count, since=since)
+
+    def hold(self, record: ContainerRecord) -> HeldLog:
+        """Raises ContainerNotFoundError."""
+        from pytest_pods.engine.runtime import logs
+
+        try:
+            return logs.HeldLog(self._lifecycle.layout(record).log_file)
+        except FileNotFoundError:
+            raise ContainerNotFoundError(f"container {record.name} ({record.id[:12]}) was removed") from None
 
     def reader(self, record: ContainerRecord, *, since: LogPosition | None) -> LogReader:
         from pytest_pods.engine.runtime import logs

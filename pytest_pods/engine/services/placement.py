@@ -77,16 +77,13 @@ def find_cgroup(session: Session, record: ContainerRecord) -> str | None:
 
 def find_placement(session: Session, record: ContainerRecord) -> Placement:
     """Raises WrongStateError where the pod's PID namespace is gone."""
-    own, membership = session.layout.container(record.id), record.membership
+    membership = record.membership
     network = find_network_namespace(session.layout, record)
     cgroup = find_cgroup(session, record)
-    with_network = find_network_files(session.layout, record)
-    resolv_file = None if record.spec.image_resolv_conf else with_network.resolv_file
+    etc = find_etc(session.layout, record)
     if membership is None:
-        etc = EtcFiles(with_network.hosts_file, own.hostname_file, resolv_file)
         return Placement(NamespacePaths(network=network), etc, None, cgroup)
     pod = session.layout.pod(membership.pod_id)
-    with_name = pod if record.shares("uts") else own
     return Placement(
         namespaces=NamespacePaths(
             network=network,
@@ -94,10 +91,19 @@ def find_placement(session: Session, record: ContainerRecord) -> Placement:
             uts=pod.namespace("uts") if record.shares("uts") else None,
             pid=_find_pid_namespace(session, record),
         ),
-        etc=EtcFiles(with_network.hosts_file, with_name.hostname_file, resolv_file),
+        etc=etc,
         shared_memory=pod.shared_memory_dir if record.shares("ipc") else None,
         cgroup=cgroup,
     )
+
+
+def find_etc(layout: SessionLayout, record: ContainerRecord) -> EtcFiles:
+    """The container's files of /etc, its own or those that come with what it has from its pod."""
+    own, membership = layout.container(record.id), record.membership
+    with_network = find_network_files(layout, record)
+    with_name = layout.pod(membership.pod_id) if membership is not None and record.shares("uts") else own
+    resolv_file = None if record.spec.image_resolv_conf else with_network.resolv_file
+    return EtcFiles(with_network.hosts_file, with_name.hostname_file, resolv_file)
 
 
 def _find_pid_namespace(session: Session, record: ContainerRecord) -> Path | None:

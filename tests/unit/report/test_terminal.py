@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_pods.report.durations import Duration
 from pytest_pods.report.outcome import KeptContainer, Outcome, merge_outcomes
 from pytest_pods.report.terminal import build_kept_lines, build_summary_line
 from pytest_pods.settings import Settings
@@ -39,7 +40,10 @@ def test_summary_leaves_out_what_is_zero(outcome: Outcome, line: str | None) -> 
 
 
 def test_outcome_survives_its_text() -> None:
-    outcome = Outcome(containers=3, images_pulled=1, kept=(KEPT,), left=("db",), faults=("A: b",))
+    durations = (Duration("a", "x:1", "t.py::test", create_s=0.1), Duration("", "x:1", pull_s=2.0, size=3))
+    outcome = Outcome(
+        containers=3, images_pulled=1, kept=(KEPT,), left=("db",), faults=("A: b",), durations=durations
+    )
     assert Outcome.from_text(outcome.to_text()) == outcome
 
 
@@ -59,3 +63,16 @@ def test_kept_container_comes_with_the_command_that_enters_it() -> None:
 def test_kept_container_that_has_ended_is_looked_at_by_its_log() -> None:
     ended = KeptContainer("calm_otter_1", "redis:7", "test_a.py::test_one", "exited", "0123456789ab", 0.0)
     assert build_kept_lines(Outcome(kept=(ended,)), Settings())[1].strip() == "pytest-pods logs calm_otter_1"
+
+
+def test_kept_pod_comes_with_one_command_for_all_of_it() -> None:
+    def member(name: str, status: str) -> KeptContainer:
+        return KeptContainer(f"shop-{name}", "x:1", "test_a.py::test_one", status, "0123456789ab", 0.0, "shop")
+
+    kept = (member("db", "running"), member("web", "exited"), member("cache", "running"))
+    assert build_kept_lines(Outcome(kept=kept), Settings())[:2] == [
+        "pod shop (db, cache running; web exited) of test_a.py::test_one",
+        "    pytest-pods shell shop",
+    ]
+    ended = (member("db", "exited"), member("web", "exited"))
+    assert build_kept_lines(Outcome(kept=ended), Settings())[1] == "    pytest-pods pod logs shop"

@@ -10,7 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_pods.engine.deadline import Deadline
+from pytest_pods.engine.runtime import logs
 from pytest_pods.engine.runtime.logs import (
+    Excerpt,
+    HeldLog,
     LogLine,
     LogParser,
     LogPosition,
@@ -18,6 +21,7 @@ from pytest_pods.engine.runtime.logs import (
     find_end,
     follow_lines,
     parse_timestamp,
+    read_excerpt,
     read_lines,
     read_tail,
 )
@@ -212,3 +216,53 @@ def test_following_ends_at_the_deadline(tmp_path: Path) -> None:
         os.close(reading)
         os.close(writing)
     assert _texts(lines) == ["one"]
+
+
+@pytest.mark.parametrize(
+    ("count", "texts", "omitted"), [(5, ["2", "3", "4"], 0), (3, ["2", "3", "4"], 0), (1, ["4"], 2)]
+)
+def test_excerpt_has_the_last_lines_since_a_place_and_counts_those_before(
+    tmp_path: Path, count: int, texts: list[str], omitted: int
+) -> None:
+    log = tmp_path / "log"
+    _append(log, _record("0"), _record("1"))
+    since = find_end(log)
+    _append(log, _record("2"), _record("3"), _record("4"))
+    found = read_excerpt(log, count, since=since)
+    assert (_texts([*found.lines]), found.omitted) == (texts, omitted)
+
+
+def test_excerpt_of_a_huge_log_is_of_its_end_and_counts_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logs, "_EXCERPT_BYTES", 1000)
+    log = tmp_path / "log"
+    _append(log, *(_record(f"line {number}") for number in range(1000)))
+    found = read_excerpt(log, 100)
+    assert found.omitted is None
+    assert [line.text for line in found.lines][-2:] == ["line 998", "line 999"]
+    assert all(line.text.startswith("line ") for line in found.lines)
+
+
+def test_excerpt_of_a_log_that_was_replaced_begins_anew(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    _append(log, _record("new"))
+    assert _texts([*read_excerpt(log, 10, since=LogPosition(10_000)).lines]) == ["new"]
+
+
+def test_excerpt_of_no_log_is_empty(tmp_path: Path) -> None:
+    assert read_excerpt(tmp_path / "log", 10) == Excerpt(())
+
+
+def test_held_log_can_be_read_when_its_file_is_gone(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    _append(log, _record("one"))
+    with HeldLog(log) as held:
+        _append(log, _record("two"))
+        log.unlink()
+        assert _texts([*held.excerpt(10).lines]) == ["one", "two"]
+
+
+def test_log_that_is_not_there_cannot_be_held(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        HeldLog(tmp_path / "log")

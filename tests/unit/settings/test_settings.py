@@ -10,7 +10,7 @@ import pytest
 from pytest_pods import settings
 from pytest_pods.engine.errors import InvalidSettingError
 from pytest_pods.engine.specs.container import PullPolicy
-from pytest_pods.settings import Settings, load_settings
+from pytest_pods.settings import GitHub, Settings, find_github, load_settings
 
 
 def test_defaults_hold_where_nothing_is_set() -> None:
@@ -107,3 +107,37 @@ def test_images_are_read_from_text_and_list(value: object) -> None:
 def test_image_without_name_or_replacement_is_refused(value: object) -> None:
     with pytest.raises(InvalidSettingError, match=r"--pods-image=.*an image and its replacement"):
         load_settings(options={"images": value}, environment={})
+
+
+@pytest.mark.parametrize(("text", "number"), [("0", 0), (" 10 ", 10), (3, 3)])
+def test_number_of_durations_is_read(text: object, number: int) -> None:
+    assert load_settings(options={"durations": text}, environment={}).durations == number
+
+
+@pytest.mark.parametrize("text", ["many", "-1", "1.5", "٣"])
+def test_number_of_durations_that_cannot_be_meant_is_refused(text: str) -> None:
+    with pytest.raises(InvalidSettingError, match=r"--pods-durations=.*a number such as 10, or 0 for all"):
+        load_settings(options={"durations": text}, environment={})
+
+
+def test_logs_are_of_failed_tests_unless_another_of_four_words_is_given() -> None:
+    assert Settings().logs == "failed"
+    assert load_settings(environment={"PYTEST_PODS_LOGS": "live"}).logs == "live"
+    with pytest.raises(InvalidSettingError, match="it has to be failed, all, none or live"):
+        load_settings(environment={"PYTEST_PODS_LOGS": "some"})
+
+
+@pytest.mark.parametrize(
+    ("environment", "github"),
+    [
+        ({}, None),
+        ({"GITHUB_ACTIONS": "false", "GITHUB_WORKSPACE": "/w"}, None),
+        ({"GITHUB_ACTIONS": "true"}, GitHub()),
+        (
+            {"GITHUB_ACTIONS": "true", "GITHUB_WORKSPACE": "/w", "GITHUB_STEP_SUMMARY": "/s.md"},
+            GitHub(Path("/w"), Path("/s.md")),
+        ),
+    ],
+)
+def test_job_of_github_is_known_by_its_variables(environment: dict[str, str], github: GitHub | None) -> None:
+    assert find_github(environment) == github

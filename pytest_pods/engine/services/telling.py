@@ -1,0 +1,42 @@
+"""Tells whoever opened the engine what happened to a container, with the time that it took."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from pytest_pods.engine.events import ContainerEvent, ContainerEventKind
+from pytest_pods.engine.services.placement import is_infra
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_pods.engine.container import Container
+    from pytest_pods.engine.events import Event
+    from pytest_pods.engine.records import ContainerRecord
+
+
+class Teller:
+    """Tells events of containers that somebody has asked for; those that only hold a pod together are nobody's."""
+
+    def __init__(self, observe: Callable[[Event], None], build: Callable[[ContainerRecord], Container]) -> None:
+        """`build` makes the handle on a container."""
+        self._observe = observe
+        self._build = build
+
+    def tell(
+        self,
+        kind: ContainerEventKind,
+        record: ContainerRecord,
+        *,
+        began: float | None = None,
+        at: float | None = None,
+        text: str = "",
+    ) -> None:
+        """`began` is what `time.monotonic` said when it began, `at` when it happened, by default now."""
+        if is_infra(record):
+            return
+        took_s = 0.0 if began is None else time.monotonic() - began
+        self._observe(
+            ContainerEvent(kind, self._build(record), time.time() if at is None else at, took_s, text)
+        )
