@@ -39,6 +39,11 @@ class Look:
     def id(self) -> str:
         return self.record.id
 
+    @property
+    def failed(self) -> bool:
+        """It has ended with a failure."""
+        return self.state is not None and bool(self.state.exit_code) and not self.state.running
+
 
 def order_looks(looks: Sequence[Look]) -> list[Look]:
     """In the order in which containers were made, and the members of a pod together, in the order of its mark."""

@@ -32,7 +32,9 @@ def build_sections(looks: Sequence[Look], phases: Iterable[Moment], *, with_logs
     if not looks:
         return []
     labels = build_labels(looks)
-    lines = [line for look in looks for line in describe_container(look, labels[look.id])]
+    # Of many containers, those that have ended with a failure are what one looks for.
+    in_order = sorted(looks, key=lambda look: not look.failed)
+    lines = [line for look in in_order for line in describe_container(look, labels[look.id])]
     sections = [Section(STATES_TITLE, "\n".join(lines))]
     if with_logs:
         moments = [*phases, *(moment for look in looks for moment in build_container_moments(look, labels[look.id]))]

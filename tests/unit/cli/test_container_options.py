@@ -141,7 +141,6 @@ def test_named_networks_become_places(words: list[str], attachments: tuple[Attac
         (["--network", "none", "--network", "host"], "--network none cannot be combined with --network host"),
         (["--network", "back", "--network", "back"], "--network back is given twice"),
         (["--network", "host:ip=10.0.0.7"], "--network host takes no options"),
-        (["--network", "container:box"], "containers do not share a network"),
         (["--network", "back:color=red"], "unknown option 'color'"),
         (["--network", "back:ip"], "'ip' is not KEY=VALUE"),
         (["--ip", "10.0.0.7"], "belong to a network with names"),
