@@ -48,11 +48,11 @@ def test_after(wide): ...
     result.stdout.fnmatch_lines(
         [
             "*- pods: containers of this test -*",
-            "wide: running since *:*:*",
-            f"    container *_* ({BUSYBOX}), fixture wide",
             "busybox: exited with exit code 3, * s after its start",
             f"    container *_* ({BUSYBOX}) at *",
             "    ports: 80/tcp on 127.0.0.1:*",
+            "wide: running since *:*:*",
+            f"    container *_* ({BUSYBOX}), fixture wide",
             "*- Captured log of containers: timeline of this test -*",
             "*:*:*.*  test     setup begins",
             "*:*:*.*  busybox  started",
