@@ -85,6 +85,19 @@ def test_network_with_names_is_the_shells_too(cli: CommandLine) -> None:
     assert cli("shell", "--network-only", "web", stdin="getent ahostsv4 db\n").stdout.split()[0].startswith("10.")
 
 
+def test_name_servers_stay_the_hosts_where_the_container_has_those_of_its_image(cli: CommandLine) -> None:
+    cli.ok("run", "-d", "--name", "db", "--network", "none", "--dns", "none", BUSYBOX, "sleep", "1000")
+    done = cli("shell", "--network-only", "db", stdin="cat /etc/resolv.conf\n")
+    assert done.stdout == Path("/etc/resolv.conf").read_text()
+    assert "not replaced" not in done.stderr
+
+
+def test_network_of_another_is_entered_through_whoever_is_in_it(cli: CommandLine) -> None:
+    cli.ok("run", "-d", "--name", "db", "--network", "none", BUSYBOX, "sleep", "1000")
+    cli.ok("run", "-d", "--name", "beside", "--network", "container:db", BUSYBOX, "sleep", "1000")
+    assert cli("shell", "--network-only", "beside", stdin="grep -c db /etc/hosts\n").stdout == "1\n"
+
+
 def test_shell_of_the_host_has_the_terminal_with_its_keys_and_its_size(cli: CommandLine) -> None:
     cli.ok("run", "-d", "--name", "box", "--network", "none", BUSYBOX, "sleep", "1000")
     cli.environment["SHELL"] = "/bin/sh"

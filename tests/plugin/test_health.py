@@ -80,7 +80,8 @@ def test_mistake(run_container):
     result.stdout.fnmatch_lines_random(
         [
             "*NotReadyError: *waited for its health check; last seen: starting, exit code 6: no such luck*",
-            "health: unhealthy, exit code 6: no such luck",
+            "    health: unhealthy, exit code 6: no such luck",
+            "*:*:*.*  busybox  health check failed: exit code 6: no such luck",
             f"*NoHealthCheckError: container * ({BUSYBOX}) has no health check*",
             "*unknown 'intervall' in health*",
         ]

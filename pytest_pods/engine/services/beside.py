@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 # that it opens as its controlling one, which makes job control and keys such as ctrl-c work.
 _PREPARE = """
 mount --bind "$1" /etc/hosts || exit 125
-mount --bind "$2" /etc/resolv.conf || echo "names of networks are not found: /etc/resolv.conf is not replaced" >&2
+[ -z "$2" ] || mount --bind "$2" /etc/resolv.conf ||
+    echo "names of networks are not found: /etc/resolv.conf is not replaced" >&2
 if [ "$3" = tty ]; then tty=$(readlink /proc/self/fd/0) && exec 0<>"$tty" 1>&0 2>&0; fi
 shift 3
 exec "$@"
@@ -89,7 +90,7 @@ class Beside:
             [
                 programs[0],
                 *("--mount", "--propagation", "private", programs[1], "-c", _PREPARE, "sh"),
-                *(str(etc.hosts), str(etc.resolv_conf), "tty" if tty else ""),
+                *(str(etc.hosts), str(etc.resolv_conf or ""), "tty" if tty else ""),
                 *argv,
             ],
             env={"PATH": os.defpath, **env},
