@@ -146,9 +146,13 @@ class ContainerService:
                     plugged()
                 raise
             plugged()
-        except BaseException:
+        except BaseException as error:
+            removed = not self.lifecycle.layout(record).directory.exists()
             with suppress(PodsError):
                 self.lifecycle.remove_all(record)
+            if removed and isinstance(error, PodsError | OSError):
+                # By whoever removes its pod, say: what was missing then tells nothing.
+                raise ContainerNotFoundError(f"container {record.name} was removed while it was made") from error
             raise
         finally:
             plan.close()

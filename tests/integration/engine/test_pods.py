@@ -123,14 +123,15 @@ def test_pod_that_is_created_waits_to_be_started(engine: Engine) -> None:
 
 
 def test_logs_of_members_are_mixed_by_time(engine: Engine) -> None:
-    def turn(before: str, word: str, after: str) -> str:
-        return f"while [ ! -e /dev/shm/{before} ]; do usleep 1000; done; echo {word}; touch /dev/shm/{after}"
+    def say(*words: str) -> list[str]:
+        turns = (f"until [ -e /dev/shm/{word} ]; do usleep 1000; done; echo {word}" for word in words)
+        return ["sh", "-c", "; ".join(turns)]
 
-    pod = engine.run_pod(
-        network="none",
-        a=member(["sh", "-c", f"touch /dev/shm/0; {turn('0', '1', '1')}; {turn('2', '3', '3')}"]),
-        bb=member(["sh", "-c", f"{turn('1', '2', '2')}; {turn('3', '4', '4')}"]),
-    )
+    pod = engine.run_pod(network="none", a=member(say("1", "3")), bb=member(say("2", "4")))
+    for name, word in (("a", "1"), ("bb", "2"), ("a", "3"), ("bb", "4")):
+        pod["bb"].succeed(f"touch /dev/shm/{word}")
+        # The time is that at which the monitor reads the line.
+        pod[name].wait_until(lambda name=name, word=word: word in pod[name].logs(), timeout=20)  # type: ignore[misc]
     assert pod.wait(20) == {"a": 0, "bb": 0}
     assert pod.logs() == "a  | 1\nbb | 2\na  | 3\nbb | 4\n"
     assert pod.logs(tail=2) == "a  | 3\nbb | 4\n"

@@ -190,7 +190,7 @@ def test_processes_that_join_and_remove_at_once_leave_nobody_in_a_network_that_i
         try:
             db = engine.run(BUSYBOX, SLEEP, name="db")
             argv = [sys.executable, "-c", script, str(image_store), engine.session_id, db.id]
-            processes = [subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) for _ in range(3)]
+            processes = [subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) for _ in range(4)]
             db.wait_until(lambda: len(engine.containers()) > 1, timeout=60)
             db.remove()
             for process in processes:
