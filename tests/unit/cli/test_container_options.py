@@ -141,6 +141,9 @@ def test_named_networks_become_places(words: list[str], attachments: tuple[Attac
         (["--network", "none", "--network", "host"], "--network none cannot be combined with --network host"),
         (["--network", "back", "--network", "back"], "--network back is given twice"),
         (["--network", "host:ip=10.0.0.7"], "--network host takes no options"),
+        (["--network", "container:box", "--network", "back"], "--network container:box cannot be combined"),
+        (["--network", "container:box", "--ip", "10.0.0.7"], "belong to a network with names"),
+        (["--network", "ns:/proc/1/ns/net"], "a namespace is not joined by its path"),
         (["--network", "back:color=red"], "unknown option 'color'"),
         (["--network", "back:ip"], "'ip' is not KEY=VALUE"),
         (["--ip", "10.0.0.7"], "belong to a network with names"),
@@ -155,6 +158,13 @@ def test_networks_that_cannot_be_meant_are_refused(words: list[str], message: st
     with pytest.raises(UsageError) as caught:
         spec_of(*words, "image")
     assert message in str(caught.value)
+
+
+def test_network_of_a_container_and_resolv_conf_of_the_image_are_told_apart_from_names_and_addresses() -> None:
+    spec = spec_of("--network", "container:box", "image")
+    assert (spec.network_container, spec.networks) == ("box", ())
+    spec = spec_of("--dns", "none", "image")
+    assert (spec.image_resolv_conf, spec.dns) == (True, ())
 
 
 def test_health_options_are_a_health_check() -> None:
