@@ -76,6 +76,9 @@ def test_busy(number: int, pods: Engine, run_container: Callable[..., Container]
     tell("names")
     web = pods.run(BUSYBOX, ["sleep", "1000"], networks={backend.name: {"aliases": ["front"]}})
     assert db.ip in web.succeed("nslookup db")
+    tell("share network")
+    sidecar = pods.run(BUSYBOX, ["sleep", "1000"], name="sidecar", network="container:db")
+    sidecar.remove()
     tell("pod")
     on = {"networks": [backend]} if number % 2 else {"network": network}
     pod = pods.run_pod(
@@ -84,6 +87,11 @@ def test_busy(number: int, pods: Engine, run_container: Callable[..., Container]
         a={"image": BUSYBOX, "command": ["sleep", "1000"], "ports": ports},
         b={"image": BUSYBOX, "command": ["sleep", "1000"], "needs": ["a"], "restart": "always"},
     )
+    tell("join pod")
+    pods.run(BUSYBOX, ["sleep", "1000"], pod=pod.name, name="late")
+    if not on.get("networks") and network == "private":
+        tell("connect pod")
+        backend.connect(pod)
     tell("remove pod")
     pod.remove()
     tell("kube")
