@@ -125,7 +125,8 @@ class _ColoursEnd:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     outcomes = config.stash[_OUTCOMES]
-    if not outcomes:
+    # Workers of xdist have a terminal too, which nobody sees; what is written to files is the controller's to write.
+    if not outcomes or hasattr(config, "workerinput"):
         return
     from pytest_pods.report.outcome import merge_outcomes
     from pytest_pods.report.terminal import write_for_github, write_summary
