@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from pytest_pods import settings
+from pytest_pods.engine.api import Engine
 from pytest_pods.engine.host.pipes import wait_readable
 from pytest_pods.engine.host.terminals import Terminal
 from tests.support.leaks import HostState, find_leaks, wait_until_clean
@@ -156,15 +157,23 @@ def build_environment(root: Path) -> dict[str, str]:
     return {**kept, "PYTHONPATH": str(_REPOSITORY), "PYTEST_PODS_ROOT": str(root)}
 
 
+def find_references(root: Path) -> set[str]:
+    """What the images of a store are called."""
+    with Engine.open(root=root) as engine:
+        return {reference for image in engine.images() for reference in image.references}
+
+
 @pytest.fixture
 def cli(image_store: Path) -> Iterator[CommandLine]:
     """The command line on the store with the image; all its containers go with the test, and nothing else is left."""
-    before = HostState.take()
+    before, references = HostState.take(), find_references(image_store)
     line = CommandLine(image_store, build_environment(image_store))
     yield line
     line.ok("sessions", "end", "--all")
     # What outlives a session, on a store that the tests of a run share.
     line.ok("volume", "rm", "--all", "--force")
     line.ok("network", "prune", "--force")
+    if loaded := find_references(image_store) - references:
+        line.ok("rmi", *loaded)
     left = wait_until_clean(lambda: find_leaks(before, image_store), patience_s=3.0)
     assert left == []
