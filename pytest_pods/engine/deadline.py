@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from pytest_pods.engine.errors import DeadlineExceededError
 
+LONGEST_POLL_S = 1e6
+"""poll(2) takes no more than some weeks."""
+
 
 @dataclass(frozen=True, slots=True)
 class Deadline:

@@ -8,7 +8,7 @@ sends them between processes. This module knows nothing of the rest of the engin
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Self
 
 
 def _rebuild(kind: type[PodsError], brief: str, fields: dict[str, Any]) -> PodsError:
@@ -96,6 +96,11 @@ class ImageNotFoundError(NotFoundError):
 class ContainerNotFoundError(NotFoundError):
     """No such container in the sessions that were searched."""
 
+    @classmethod
+    def removed(cls, name: str, container_id: str) -> Self:
+        """Of one that was there when whoever asks got to know it."""
+        return cls(f"container {name} ({container_id[:12]}) was removed")
+
 
 class NetworkNotFoundError(NotFoundError):
     """No such network in the session, or the container is not on it."""
@@ -107,6 +112,11 @@ class VolumeNotFoundError(NotFoundError):
 
 class PodNotFoundError(NotFoundError):
     """No such pod in the sessions that were searched."""
+
+    @classmethod
+    def removed(cls, name: str, pod_id: str) -> Self:
+        """Of one that was there when whoever asks got to know it."""
+        return cls(f"pod {name} ({pod_id[:12]}) was removed")
 
 
 class SessionNotFoundError(NotFoundError):

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+from pytest_pods.engine.deadline import LONGEST_POLL_S
 from pytest_pods.engine.errors import DeadlineExceededError, PodsError, SandboxLostError
 from pytest_pods.engine.health import NO_ANSWER
-from pytest_pods.engine.waiting import Readiness
+from pytest_pods.engine.waiting import PlainWait, Readiness
 
 if TYPE_CHECKING:
     from http.client import HTTPResponse
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
 
 _MOST_BODY_BYTES = 1 << 10
 _MOST_OUTPUT_BYTES = 1 << 12
-_LONGEST_LOOK_S = 1e6
-"""poll(2) takes no more than some weeks."""
-_LONGEST_PAUSE_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +38,7 @@ class Look:
 
 def look_at(target: Target, container: Container, *, timeout: float) -> Look:
     """Looks once. Raises PodsError if that cannot be done: WrongStateError if the container does not run, say."""
-    timeout = min(timeout, _LONGEST_LOOK_S)
+    timeout = min(timeout, LONGEST_POLL_S)
     try:
         return _LOOKS[target.kind](target, container, timeout)
     except (TimeoutError, DeadlineExceededError):
@@ -97,7 +95,7 @@ _LOOKS = {"exec": _look_exec, "tcp": _look_tcp, "http": _look_http}
 
 
 @dataclass(frozen=True, slots=True)
-class ProbeWait:
+class ProbeWait(PlainWait):
     """A wait for a container's start-up probe, and then for its readiness probe."""
 
     startup: Probe | None = None
@@ -112,17 +110,6 @@ class ProbeWait:
         if self.startup is None:
             return None
         return float(self.startup.delay + self.startup.period * self.startup.failures)
-
-    @property
-    def watches_log(self) -> bool:
-        return False
-
-    @property
-    def accepts_exit(self) -> bool:
-        return False
-
-    def interval_s(self, look: int) -> float:
-        return min(0.005 * 1.4 ** min(look, 40), _LONGEST_PAUSE_S)
 
     def check(self, container: Container) -> Readiness:
         seen = self._progress.setdefault(container, {})

@@ -44,16 +44,11 @@ class Wait(Protocol):
         """For messages: `port 6379`, `log line 'ready' (2 times)`."""
 
 
-@dataclass(frozen=True, slots=True)
-class CallableWait:
-    """A condition that is a function of the container: it holds when the function returns something true.
+class PlainWait:
+    """What most conditions have in common: new log output is no reason to look at them, the container's end makes them
+    hopeless, and they are looked at less and less often."""
 
-    What the function raises counts as "not yet", since clients of services have exceptions of their own for a refused
-    connection; mistakes in the function itself are raised at once.
-    """
-
-    function: Callable[[Container], object]
-    timeout: float | None = None
+    __slots__ = ()
 
     @property
     def watches_log(self) -> bool:
@@ -62,6 +57,21 @@ class CallableWait:
     @property
     def accepts_exit(self) -> bool:
         return False
+
+    def interval_s(self, look: int) -> float:
+        return min(0.005 * 1.4 ** min(look, 40), 0.1)
+
+
+@dataclass(frozen=True, slots=True)
+class CallableWait(PlainWait):
+    """A condition that is a function of the container: it holds when the function returns something true.
+
+    What the function raises counts as "not yet", since clients of services have exceptions of their own for a refused
+    connection; mistakes in the function itself are raised at once.
+    """
+
+    function: Callable[[Container], object]
+    timeout: float | None = None
 
     def interval_s(self, look: int) -> float:
         return min(0.005 * 1.3**look, 0.1)
@@ -80,7 +90,7 @@ class CallableWait:
 
 
 @dataclass(frozen=True, slots=True)
-class NamedWait:
+class NamedWait(PlainWait):
     """A condition that the container's engine knows by a name: `Engine.open(find_wait=…)`, or a hook of pytest.
 
     It is looked up when it is awaited, since marks are read before all who may know it are there.
@@ -88,17 +98,6 @@ class NamedWait:
 
     name: str
     timeout: float | None = None
-
-    @property
-    def watches_log(self) -> bool:
-        return False
-
-    @property
-    def accepts_exit(self) -> bool:
-        return False
-
-    def interval_s(self, look: int) -> float:
-        return min(0.005 * 1.4 ** min(look, 40), 0.1)
 
     def check(self, container: Container) -> Readiness:
         """Raises InvalidSpecError for a name that nobody knows."""

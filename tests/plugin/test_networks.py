@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,16 +24,6 @@ def names(pods):
     pods.await_removals()
     return sorted(network.name for network in pods.networks())
 """
-
-
-@pytest.fixture
-def kept_sessions_end(store: Path) -> Iterator[None]:
-    """What the inner pytest kept is no left-over of this test."""
-    before = {session.id for session in Engine.sessions(store)}
-    yield
-    for session in Engine.sessions(store):
-        if session.id not in before:
-            Engine.attach(session.id, root=store).end()
 
 
 def run(pytester: pytest.Pytester, text: str, *arguments: str, conftest: str = "") -> pytest.RunResult:

@@ -33,9 +33,10 @@ from pytest_pods.engine.runtime.capabilities import parse_capability_mask
 from pytest_pods.engine.runtime.command_lookup import explain_failure
 from pytest_pods.engine.runtime.users import MOST_FILE_BYTES, MappedIds, resolve_user
 from pytest_pods.engine.services.etc_files import EtcRequest, build_etc_texts
+from pytest_pods.engine.services.inner_programs import find_package_parent
 from pytest_pods.engine.services.mounting import Mounting, build_mounts
 from pytest_pods.engine.services.placement import find_placement, owns_network
-from pytest_pods.engine.services.restarting import build_exit_command, find_package_parent
+from pytest_pods.engine.services.restarting import build_exit_command
 from pytest_pods.engine.services.root_mounts import mount_overlay
 from pytest_pods.engine.services.wiring import Wiring, write_interfaces
 from pytest_pods.engine.specs.mounts import BindMount

@@ -8,14 +8,14 @@ sandbox takes 64 of them.
 from __future__ import annotations
 
 import os
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_pods.engine.deadline import LONGEST_POLL_S
 from pytest_pods.engine.errors import PodsError
 from pytest_pods.engine.host.pipes import wait_readable
-from pytest_pods.engine.services.restarting import find_package_parent
+from pytest_pods.engine.services.inner_programs import build_inner_argv, find_package_parent
 
 if TYPE_CHECKING:
     from pytest_pods.engine.records import ContainerRecord
@@ -26,16 +26,11 @@ if TYPE_CHECKING:
 COMMAND = "follow-health"
 """The command line's command for it, which no help shows."""
 
-_LONGEST_WAIT_S = 1e6
-"""poll(2) takes no more than some weeks."""
-
 
 def start_follower(session: Session, record: ContainerRecord) -> None:
     """Starts the follower of a container that was just started. Raises SystemCallError."""
-    store = session.store
-    argv = (sys.executable, "-m", "pytest_pods", COMMAND, str(store.root), str(store.run_root), session.id, record.id)
     session.start().spawn(
-        argv,
+        build_inner_argv(session, record, COMMAND),
         # Nothing that lies about where it works may be taken for a module of ours.
         env={"PYTHONPATH": find_package_parent(), "PYTHONSAFEPATH": "1", "PATH": os.defpath},
         cwd=Path("/"),
@@ -72,6 +67,6 @@ def _check(session: Session, record: ContainerRecord, health: HealthService) -> 
 def _ends_within(ended: ExitDescriptor, seconds: float) -> bool:
     end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0:
-        if wait_readable(ended.fileno(), min(left, _LONGEST_WAIT_S)):
+        if wait_readable(ended.fileno(), min(left, LONGEST_POLL_S)):
             return True
     return wait_readable(ended.fileno(), 0)

@@ -30,6 +30,7 @@ from pytest_pods.engine.host.programs import get_version
 from pytest_pods.engine.runtime import runc
 from pytest_pods.engine.services import container_state, planning, restarting
 from pytest_pods.engine.services.container_records import list_members
+from pytest_pods.engine.services.inner_programs import find_package_parent
 from pytest_pods.engine.services.mounting import unmount_all
 from pytest_pods.engine.services.placement import find_cgroup, is_infra, owns_network, shares_pids
 from pytest_pods.engine.services.publishing import end_forwards
@@ -132,7 +133,7 @@ class Lifecycle:
 
     def _require(self, record: ContainerRecord) -> None:
         if self._session.connected().lost is None and not self.layout(record).directory.exists():
-            raise ContainerNotFoundError(f"container {record.name} ({record.id[:12]}) was removed")
+            raise ContainerNotFoundError.removed(record.name, record.id)
 
     def written_state(self, record: ContainerRecord) -> ContainerState:
         return container_state.read_written_state(self.layout(record))
@@ -164,7 +165,7 @@ class Lifecycle:
             argv = restarting.build_exit_command(self._session, record)
             if argv:
                 self._session.start().spawn(
-                    argv, env={"PATH": os.defpath, "PYTHONPATH": restarting.find_package_parent()}
+                    argv, env={"PATH": os.defpath, "PYTHONPATH": find_package_parent()}
                 )
 
     def _restart_ended(self, record: ContainerRecord) -> bool:
@@ -220,7 +221,7 @@ class Lifecycle:
 
         pod = find_pod_record(self._session, membership.pod_id)
         if pod is None:
-            raise PodNotFoundError(f"pod {membership.pod_name} ({membership.pod_id[:12]}) was removed")
+            raise PodNotFoundError.removed(membership.pod_name, membership.pod_id)
         infra = build_infra_record(pod)
         with restarting.deciding(self.layout(infra)):
             if not self.state(infra).running:

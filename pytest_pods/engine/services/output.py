@@ -79,7 +79,7 @@ class Output:
         try:
             return logs.HeldLog(self._lifecycle.layout(record).log_file)
         except FileNotFoundError:
-            raise ContainerNotFoundError(f"container {record.name} ({record.id[:12]}) was removed") from None
+            raise ContainerNotFoundError.removed(record.name, record.id) from None
 
     def reader(self, record: ContainerRecord, *, since: LogPosition | None) -> LogReader:
         from pytest_pods.engine.runtime import logs

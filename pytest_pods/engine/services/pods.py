@@ -165,7 +165,7 @@ class PodService:
 
     def _require(self, record: PodRecord) -> None:
         if self._session.connected().lost is None and not self._session.layout.pod(record.id).directory.exists():
-            raise PodNotFoundError(f"pod {record.name} ({record.id[:12]}) was removed")
+            raise PodNotFoundError.removed(record.name, record.id)
 
     # the members' life
 

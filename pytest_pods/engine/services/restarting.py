@@ -11,15 +11,14 @@ followed by the same.
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import time
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_pods.engine.errors import PodsError
 from pytest_pods.engine.host.pipes import wait_readable
+from pytest_pods.engine.services.inner_programs import build_inner_argv
 from pytest_pods.engine.state.atomic import find_bytes, write_atomically
 from pytest_pods.engine.state.locks import brief
 from pytest_pods.engine.state.sessions import SessionKind
@@ -206,15 +205,8 @@ def build_exit_command(session: Session, record: ContainerRecord) -> tuple[str, 
     if not has_consequences(session, record):
         return ()
     script = 'test -S "$1" && shift && "$@" >/dev/null 2>&1 &'
-    store, layout = session.store, session.layout
-    program = (sys.executable, "-m", "pytest_pods", COMMAND)
-    where = (str(store.root), str(store.run_root), session.id, record.id)
-    return ("/bin/sh", "-c", script, "sh", str(layout.control_socket), *program, *where)
-
-
-def find_package_parent() -> str:
-    """Where Python finds this package."""
-    return str(Path(__file__).resolve().parents[3])
+    socket = str(session.layout.control_socket)
+    return ("/bin/sh", "-c", script, "sh", socket, *build_inner_argv(session, record, COMMAND))
 
 
 def pause_before(layout: ContainerLayout, state: ContainerState) -> None:

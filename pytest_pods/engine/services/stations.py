@@ -73,7 +73,7 @@ def find_station(session: Session, record: ContainerRecord | PodRecord) -> Stati
 def _build_of_container(session: Session, record: ContainerRecord) -> Station:
     layout = session.layout.container(record.id)
     if not layout.directory.exists():
-        raise ContainerNotFoundError(f"container {record.name} ({record.id[:12]}) was removed")
+        raise ContainerNotFoundError.removed(record.name, record.id)
     spec = record.spec
     return Station(
         record.id,
@@ -95,18 +95,18 @@ def find_shared_station(session: Session, record: ContainerRecord) -> Station:
     if of.pod:
         pod = find_pod_record(session, of.id)
         if pod is None:
-            raise PodNotFoundError(f"pod {of.name} ({of.id[:12]}) was removed")
+            raise PodNotFoundError.removed(of.name, of.id)
         return _build_of_pod(session, pod)
     owner = find_container_record(session.layout, of.id)
     if owner is None:
-        raise ContainerNotFoundError(f"container {of.name} ({of.id[:12]}) was removed")
+        raise ContainerNotFoundError.removed(of.name, of.id)
     return _build_of_container(session, owner)
 
 
 def _build_of_pod(session: Session, pod: PodRecord) -> Station:
     layout = session.layout.pod(pod.id)
     if not layout.directory.exists():
-        raise PodNotFoundError(f"pod {pod.name} ({pod.id[:12]}) was removed")
+        raise PodNotFoundError.removed(pod.name, pod.id)
     if "net" not in pod.shares:
         raise WrongStateError(f"the members of pod {pod.name} share no network", hint="each of them can join one")
     return Station(

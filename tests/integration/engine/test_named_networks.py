@@ -7,8 +7,6 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -29,6 +27,7 @@ from pytest_pods.engine.errors import (
 from pytest_pods.engine.host.pipes import Pipe
 from pytest_pods.engine.network.uplink import run_ip
 from tests.support.fixtures_store import BUSYBOX
+from tests.support.hello_service import serve_hello
 from tests.support.name_client import NAME_ERROR, name_client
 
 SLEEP = ["sleep", "1000"]
@@ -137,34 +136,13 @@ def test_containers_reach_each_other_over_every_family(engine: Engine, options: 
 # what leads out
 
 
-@contextmanager
-def service_of_the_test() -> Iterator[int]:
-    """The port of a service on the host's loopback that says hello."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def answer() -> None:
-            while True:
-                try:
-                    connection, _ = server.accept()
-                except OSError:
-                    return
-                connection.sendall(b"hello\n")
-                connection.close()
-
-        thread = threading.Thread(target=answer, daemon=True)
-        thread.start()
-        yield server.getsockname()[1]
-        server.shutdown(socket.SHUT_RDWR)
-        thread.join(10)
-
-
 def test_container_on_a_network_reaches_the_test_process(engine: Engine) -> None:
     engine.create_network("backend")
     web = engine.run(BUSYBOX, SLEEP, networks=["backend"], add_hosts={"tests": "host-gateway"})
     hosts = [line.split() for line in web.read("/etc/hosts").decode().splitlines()]
     gateway = next(words[0] for words in hosts if "host.containers.internal" in words)
     assert [gateway, "tests"] in hosts
-    with service_of_the_test() as port:
+    with serve_hello() as port:
         assert hear(web, gateway, port) == "hello"
 
 
@@ -175,7 +153,7 @@ def test_internal_network_does_not_lead_out(engine: Engine) -> None:
     assert "default" not in web.exec(["ip", "route"]).stdout
     assert "host.containers.internal" not in web.read("/etc/hosts").decode()
     assert hear(web, other.ip) == "tables"
-    with service_of_the_test() as port:
+    with serve_hello() as port:
         assert hear(web, "10.86.0.2", port) == ""
     with name_client(engine, web) as client:
         assert client.knows("db")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import http.server
 import socket
@@ -17,6 +16,7 @@ from pytest_pods.engine.container import Container
 from pytest_pods.engine.errors import InvalidSpecError, NotFoundError, PortInUseError, SubnetInUseError
 from pytest_pods.engine.network.uplink import GATEWAY, GATEWAY_6
 from tests.support.fixtures_store import BUSYBOX
+from tests.support.hello_service import serve_hello
 from tests.support.images import busybox_builder
 
 
@@ -191,27 +191,6 @@ def test_what_is_asked_for_beside_the_images_resolv_conf_is_refused(
 # IPv6 of the way out
 
 
-@contextlib.contextmanager
-def service_of_the_test_6() -> Iterator[int]:
-    """The port of a service on the host's IPv6 loopback that says hello."""
-    with socket.create_server(("::1", 0), family=socket.AF_INET6) as server:
-
-        def answer() -> None:
-            while True:
-                try:
-                    connection, _ = server.accept()
-                except OSError:
-                    return
-                connection.sendall(b"hello\n")
-                connection.close()
-
-        thread = threading.Thread(target=answer, daemon=True)
-        thread.start()
-        yield server.getsockname()[1]
-        server.shutdown(socket.SHUT_RDWR)
-        thread.join(10)
-
-
 def hear_6(container: Container, port: int) -> str:
     return container.exec(["sh", "-c", f"nc -w 5 {GATEWAY_6} {port} </dev/null"], timeout=20).stdout.strip()
 
@@ -224,7 +203,7 @@ def addresses_6(container: Container) -> list[str]:
 def test_way_out_leads_out_by_ipv6_as_well(engine: Engine) -> None:
     container = engine.run(BUSYBOX, ["sleep", "1000"])
     pod = engine.run_pod(a={"image": BUSYBOX, "command": ["sleep", "1000"]})
-    with service_of_the_test_6() as port:
+    with serve_hello("::1") as port:
         assert hear_6(container, port) == "hello"
         assert hear_6(pod["a"], port) == "hello"
     found = [addresses_6(one) for one in (container, pod["a"])]
@@ -235,7 +214,7 @@ def test_way_out_leads_out_by_ipv6_as_well(engine: Engine) -> None:
 def test_networks_with_ipv6_lead_out_by_it_unless_they_are_internal(engine: Engine) -> None:
     for name, options in (("dual", {}), ("inside", {"internal": True})):
         engine.create_network(name, ipv6=True, **options)
-    with service_of_the_test_6() as port:
+    with serve_hello("::1") as port:
         heard = [hear_6(engine.run(BUSYBOX, ["sleep", "1000"], networks=[name]), port) for name in ("dual", "inside")]
     assert heard == ["hello", ""]
 
@@ -247,7 +226,7 @@ def test_way_out_comes_before_networks_that_are_joined_in_both_families(engine: 
     for family, address, gateway in (("-4", "192.0.2.1", GATEWAY), ("-6", "2001:db8::1", GATEWAY_6)):
         assert f"via {gateway} dev eth0" in container.succeed(f"ip {family} route get {address}")
     container.reload_networks()
-    with service_of_the_test_6() as port:
+    with serve_hello("::1") as port:
         assert hear_6(container, port) == "hello"
 
 
@@ -257,7 +236,7 @@ def test_way_out_that_another_process_set_up_has_ipv6_too(image_store: Path) -> 
         engine.keep(60)
         other = Engine.attach(engine.session_id, root=image_store)
         try:
-            with service_of_the_test_6() as port:
+            with serve_hello("::1") as port:
                 assert hear_6(other.run(BUSYBOX, ["sleep", "1000"]), port) == "hello"
         finally:
             other.end()
