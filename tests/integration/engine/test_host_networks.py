@@ -81,7 +81,7 @@ def test_interface_of_the_host_needs_root_and_a_subnet(engine: Engine) -> None:
         engine.create_network("lan", driver="macvlan", parent="eth0")
 
 
-def test_vlan_separates_or_is_refused_by_an_old_netavark(engine: Engine) -> None:
+def test_containers_in_a_vlan_reach_each_other_or_it_is_refused_for_an_old_netavark(engine: Engine) -> None:
     version = get_version(get_program("netavark"))
     if version < Version((1, 14)):
         with pytest.raises(UnsupportedVersionError, match=r"vlan needs netavark 1\.14 or newer"):
@@ -89,6 +89,10 @@ def test_vlan_separates_or_is_refused_by_an_old_netavark(engine: Engine) -> None
         assert engine.networks() == []
         return
     engine.create_network("tagged", vlan=7)
-    one, two = (engine.run(BUSYBOX, SLEEP, networks=["tagged"]) for _ in range(2))
+    one = engine.run(
+        BUSYBOX, ["nc", "-ll", "-p", "7000", "-e", "echo", "tables"], networks=["tagged"],
+        wait=lambda container: 7000 in container.listening(),
+    )  # fmt: skip
+    two = engine.run(BUSYBOX, SLEEP, networks=["tagged"])
     assert one.ip in two.exec(["nslookup", f"{one.name}."]).stdout
-    two.succeed(f"ping -c 1 -W 5 {one.ip}")
+    assert two.succeed(f"nc -w 5 {one.ip} 7000 </dev/null") == "tables\n"
