@@ -96,9 +96,9 @@ class Container:
 
     @property
     def ip(self) -> str:
-        """Its address: on its first network, else on the session's way out; empty with network='none', the host's
-        loopback with network='host'."""
-        return self._record.ip
+        """Its address: on the first network that it is on now, else on the session's way out; empty with
+        network='none', the host's loopback with network='host'."""
+        return self._service.connecting.find_ip(self._record)
 
     @property
     def networks(self) -> Mapping[str, InterfaceRecord]:

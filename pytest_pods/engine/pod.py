@@ -83,8 +83,9 @@ class Pod(Mapping[str, "Container"]):
 
     @property
     def ip(self) -> str:
-        """Its address on the session's way out; empty with network='none'."""
-        return self._record.ip
+        """Its address: on the first network that it is on now, else on the session's way out; empty with
+        network='none', and where each member has a network of its own."""
+        return self._service.find_ip(self._record)
 
     @property
     def networks(self) -> Mapping[str, InterfaceRecord]:

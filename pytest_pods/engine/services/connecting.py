@@ -13,7 +13,7 @@ from pytest_pods.engine.network.uplink import GATEWAY, NAME_SERVER
 from pytest_pods.engine.services.etc_files import EtcRequest, build_resolv_conf
 from pytest_pods.engine.services.placement import find_interfaces
 from pytest_pods.engine.services.sharing import changing, find_shared_names
-from pytest_pods.engine.services.stations import Station, find_station
+from pytest_pods.engine.services.stations import Station, find_current_ip, find_station
 from pytest_pods.engine.services.wiring import rebuild_wiring, write_interfaces
 from pytest_pods.engine.specs.networks import NetworkMode
 
@@ -40,6 +40,10 @@ class Connecting:
     def interfaces(self, record: ContainerRecord) -> tuple[InterfaceRecord, ...]:
         """What it is on now."""
         return find_interfaces(self._session.layout, record)
+
+    def find_ip(self, record: ContainerRecord | PodRecord) -> str:
+        """Where it can be reached now; of one that was removed, where that was when it was made."""
+        return find_current_ip(self._session, record)
 
     def connect(self, record: ContainerRecord | PodRecord, attachment: Attachment) -> InterfaceRecord:
         """Raises ConflictError if it is on the network, WrongStateError if it has no network that could join others."""

@@ -275,6 +275,10 @@ class PodService:
         """The named networks that it is on now."""
         return read_interfaces(self._session.layout.pod(record.id).interfaces_file)
 
+    def find_ip(self, record: PodRecord) -> str:
+        """Where it can be reached now; of one that was removed, where that was when it was made."""
+        return self._containers.connecting.find_ip(record)
+
     def connect(self, record: PodRecord, port: int, *, timeout: float | None) -> socket.socket:
         """Raises OSError as connect(2), NotFoundError where the members have a network each."""
         if "net" not in record.shares:

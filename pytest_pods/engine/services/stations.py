@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_pods.engine.errors import ContainerNotFoundError, PodNotFoundError, WrongStateError
+from pytest_pods.engine.errors import ContainerNotFoundError, NotFoundError, PodNotFoundError, WrongStateError
 from pytest_pods.engine.pod_records import PodRecord
 from pytest_pods.engine.services.container_records import find_container_record
 from pytest_pods.engine.services.planning import build_container_names
@@ -49,6 +49,13 @@ class Station:
         """The named networks that it is on now."""
         return read_interfaces(self.layout.interfaces_file)
 
+    @property
+    def current_ip(self) -> str:
+        """Its address now: on the way out, or on the first of the networks that it is on; empty if it has left all."""
+        if self.mode is not NetworkMode.NAMED:
+            return self.ip
+        return next((ip for one in self.interfaces for ip in sorted(one.ips, key=_is_ipv6)), "")
+
     def check_joinable(self) -> None:
         """Raises WrongStateError for one that is on no network, or on the host's."""
         if self.mode not in (NetworkMode.PRIVATE, NetworkMode.NAMED):
@@ -56,6 +63,23 @@ class Station:
                 f"{self.subject} has network={self.mode.value!r} and can join no other",
                 hint="make it with networks=[…]",
             )
+
+
+def find_current_ip(session: Session, record: ContainerRecord | PodRecord) -> str:
+    """Where a container or pod can be reached now; of one that was removed, where that was when it was made."""
+    # Of a member, and of one in the network of another, it is how that one is on it.
+    mode = record.network if isinstance(record, PodRecord) else record.spec.network
+    if mode is not NetworkMode.NAMED:
+        return record.ip
+    try:
+        return find_station(session, record).current_ip
+    except (NotFoundError, WrongStateError):
+        # Removed, or a pod whose members have a network each.
+        return record.ip
+
+
+def _is_ipv6(ip: str) -> bool:
+    return ":" in ip
 
 
 def find_station(session: Session, record: ContainerRecord | PodRecord) -> Station:

@@ -312,6 +312,22 @@ def test_running_container_joins_and_leaves_a_network(engine: Engine) -> None:
         two.disconnect(web)
 
 
+def test_address_is_where_the_container_is_now(engine: Engine) -> None:
+    one, two = engine.create_network("one"), engine.create_network("two")
+    web = engine.run(BUSYBOX, SLEEP, networks=[one])
+    first = web.ip
+    beside = engine.run(BUSYBOX, SLEEP, network=f"container:{web.name}")
+    two.connect(web)
+    assert web.ip == beside.ip == first == web.networks["one"].find_ip(4)
+    one.disconnect(web)
+    assert web.ip == beside.ip == web.networks["two"].find_ip(4)
+    assert web.ip in web.succeed("ip addr")
+    two.disconnect(web)
+    assert web.ip == beside.ip == ""
+    web.remove(force=True)
+    assert web.ip == first
+
+
 def test_container_with_a_private_network_can_join_one_with_names(engine: Engine) -> None:
     network = engine.create_network("backend")
     db = serve(engine, "tables", name="db", networks=[network])

@@ -126,6 +126,15 @@ def test_running_pod_joins_and_leaves_a_network(engine: Engine, options: dict[st
     assert "default via" in shop["web"].succeed("ip route")
 
 
+def test_address_of_a_pod_is_where_it_is_now(engine: Engine) -> None:
+    front, back = engine.create_network("front"), engine.create_network("back")
+    shop = engine.run_pod(networks=[front], web=MEMBER)
+    back.connect(shop)
+    assert shop.ip == shop["web"].ip == shop.networks["front"].find_ip(4)
+    front.disconnect(shop)
+    assert shop.ip == shop["web"].ip == shop.networks["back"].find_ip(4)
+
+
 def test_pod_joins_and_leaves_by_one_of_its_members(engine: Engine) -> None:
     back = engine.create_network("back", internal=True)
     shop = engine.run_pod(name="shop", web=MEMBER, other=MEMBER)
