@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     from pytest_pods.engine.health import CheckResult, Health
     from pytest_pods.engine.network_handle import Network
     from pytest_pods.engine.pod import Pod
-    from pytest_pods.engine.records import ContainerState
+    from pytest_pods.engine.records import Change, ContainerState
     from pytest_pods.engine.services.execution import ExecResult
     from pytest_pods.engine.services.images import Image
     from pytest_pods.engine.specs.container import ContainerSpec, PullPolicy
@@ -81,6 +81,7 @@ __all__ = [
     "Attachment",
     "AuthenticationError",
     "BindMount",
+    "Change",
     "CheckResult",
     "CleanupError",
     "CommandError",
@@ -158,6 +159,7 @@ __all__ = [
 _HOMES = {
     "Attachment": "engine.specs.networks",
     "BindMount": "engine.specs.mounts",
+    "Change": "engine.records",
     "CheckResult": "engine.health",
     "Container": "engine.container",
     "ContainerSpec": "engine.specs.container",

@@ -52,6 +52,8 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "inspect": "show everything about containers, images, volumes or networks",
         "healthcheck": "healthcheck run: check the health of a container now",
         "port": "show the published ports of a container",
+        "cp": "copy files between a container and this machine",
+        "diff": "show what a container has changed of its image's files",
     },
     "Images": {
         "pull": "bring an image from its registry",

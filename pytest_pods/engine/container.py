@@ -9,6 +9,7 @@ import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pytest_pods.engine.deadline import Deadline
@@ -20,12 +21,13 @@ from pytest_pods.engine.specs.values import Command
 if TYPE_CHECKING:
     import socket
     from contextlib import AbstractContextManager
+    from typing import BinaryIO
 
     from pytest_pods.engine.health import Health
     from pytest_pods.engine.host.inotify import Watcher
     from pytest_pods.engine.host.terminals import Terminal
     from pytest_pods.engine.network_records import InterfaceRecord
-    from pytest_pods.engine.records import ContainerRecord, ContainerState, Status
+    from pytest_pods.engine.records import Change, ContainerRecord, ContainerState, Status
     from pytest_pods.engine.runtime.logs import Excerpt, HeldLog, LogLine, LogPosition, LogReader
     from pytest_pods.engine.runtime.processes import ContainerProcess
     from pytest_pods.engine.services.attachment import Attachment
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from pytest_pods.engine.services.lifecycle import ExitDescriptor
     from pytest_pods.engine.specs.container import ContainerSpec
     from pytest_pods.engine.stats import Stats
+    from pytest_pods.engine.storage.tree_streams import Readable
     from pytest_pods.engine.waiting import Wait
 
 Condition: TypeAlias = Command | Callable[[], object]
@@ -413,6 +416,43 @@ class Container:
         self._service.inside.write(
             self._record, path, content.encode() if isinstance(content, str) else content, mode=mode
         )
+
+    def copy_in(self, source: str | PathLike[str], destination: str, *, follow: bool = False) -> None:
+        """Copies a file or directory of the host into it, running or not, by the rules of `docker cp`.
+
+        If `destination` is a directory the copy gets its name in there, else it is the copy's own name; of a source
+        that ends with `/.` what is in it is copied. Modes, times and links are kept, a link as source too unless with
+        `follow`; owners by their number, but what an ordinary user copies is root's. Raises NotFoundError,
+        ConflictError where a directory and something else meet, DiskFullError, StorageError.
+        """
+        self._service.copying.copy_in(self._record, fspath(source), destination, follow=follow)
+
+    def copy_out(self, source: str, destination: str | PathLike[str], *, follow: bool = False) -> None:
+        """Copies a file or directory of it, running or not, to the host, by the same rules.
+
+        Owners are kept if root copies; set-user-id and set-group-id bits, devices and sockets never are, nor what is in
+        /proc and the like. Raises as `copy_in`.
+        """
+        self._service.copying.copy_out(self._record, source, fspath(destination), follow=follow)
+
+    def export(self, path: str, file: BinaryIO, *, follow: bool = False) -> None:
+        """Writes a file or directory of it as a tar archive. Raises NotFoundError, StorageError."""
+        self._service.copying.export(self._record, path, file.write, follow=follow)
+
+    def import_(self, path: str, archive: Readable) -> None:
+        """Unpacks a tar archive, compressed or not, into a directory of it. Raises NotFoundError, ContentError,
+        ConflictError, DiskFullError, StorageError."""
+        self._service.copying.import_(self._record, path, archive)
+
+    def glob(self, pattern: str) -> list[str]:
+        """The paths of it that match, sorted: `*`, `?`, `[…]`, and `**` for directories of any depth. The pattern is
+        absolute; nothing in /proc and the like matches. Raises InvalidInputError."""
+        return self._service.copying.find_matches(self._record, pattern)
+
+    def changed(self) -> list[Change]:
+        """What it has done to the files of its image, by path: kind "added", "changed" or "deleted". Of a directory
+        only that itself: its mode or owner. What is in volumes and other mounts is not looked at."""
+        return self._service.find_changes(self._record)
 
     def inspect(self) -> dict[str, Any]:
         """A document in the shape of `docker inspect`."""

@@ -153,6 +153,22 @@ class ContainerRecord:
             raise InvalidDocumentError(f"the container record {where} cannot be read: {error}") from error
 
 
+ChangeKind: TypeAlias = Literal["added", "changed", "deleted"]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A path of a container, as it sees it, and what it has done there to what its image has."""
+
+    kind: ChangeKind
+    path: str
+
+    @property
+    def letter(self) -> str:
+        """As Docker writes it: A, C or D."""
+        return self.kind[0].upper()
+
+
 @dataclass(frozen=True, slots=True)
 class ContainerState:
     """What holds at one moment. `container_pid` counts in the session's PID namespace; `fault` is set if the container

@@ -12,7 +12,7 @@ from pytest_pods.engine.specs.mounts import VolumeMount
 if TYPE_CHECKING:
     from pytest_pods.engine.container import Container
     from pytest_pods.engine.services.volumes import VolumeService
-    from pytest_pods.engine.storage.volume_archives import Readable
+    from pytest_pods.engine.storage.tree_streams import Readable
     from pytest_pods.engine.storage.volumes import VolumeRecord
 
 

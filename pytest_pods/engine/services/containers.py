@@ -41,10 +41,11 @@ if TYPE_CHECKING:
 
     from pytest_pods.engine.host.channel import SandboxProcess
     from pytest_pods.engine.network_records import NetworkRecord
-    from pytest_pods.engine.records import ContainerRecord
+    from pytest_pods.engine.records import Change, ContainerRecord
     from pytest_pods.engine.runtime.processes import ContainerProcess
     from pytest_pods.engine.services.beside import Beside
     from pytest_pods.engine.services.connecting import Connecting
+    from pytest_pods.engine.services.copying import Copying
     from pytest_pods.engine.services.counters import Counters
     from pytest_pods.engine.services.exec_starting import ExecService
     from pytest_pods.engine.services.execution import ExecRequest, ExecResult
@@ -181,6 +182,17 @@ class ContainerService:
         from pytest_pods.engine.services.connecting import Connecting
 
         return Connecting(self._session, self.networks, facts=self.host_facts)
+
+    @property
+    def copying(self) -> Copying:
+        """Copies files of containers."""
+        from pytest_pods.engine.services.copying import Copying
+
+        return Copying(self._session, self.lifecycle)
+
+    def find_changes(self, record: ContainerRecord) -> list[Change]:
+        """What a container has changed of its image. Raises ImageNotFoundError if that was removed."""
+        return self.copying.find_changes(record, self._images().get(record.image_id).diff_dirs)
 
     @property
     def stats(self) -> StatsReader:

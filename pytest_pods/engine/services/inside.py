@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import socket
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_pods.engine.errors import SystemCallError
@@ -16,9 +15,11 @@ from pytest_pods.engine.services import container_state
 from pytest_pods.engine.services.creation import read_in_sandbox
 from pytest_pods.engine.services.file_access import read_file, write_file
 from pytest_pods.engine.services.placement import find_interfaces, find_network_namespace
+from pytest_pods.engine.services.reaching import Place, find_kind, locate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from pytest_pods.engine.host.terminals import Terminal
     from pytest_pods.engine.records import ContainerRecord
@@ -74,37 +75,34 @@ class Inside:
             return frozenset()
         return parse_listening_ports(*tables)
 
-    def _root(self, record: ContainerRecord) -> Path:
-        """Its root as it sees it, with what is mounted there, while it runs; else the overlay."""
-        state = self._lifecycle.state(record)
-        return Path(f"/proc/{state.container_pid}/root") if state.running else self._lifecycle.layout(record).merged_dir
+    def _locate(self, record: ContainerRecord, path: str) -> Place:
+        return locate(self._session, self._lifecycle, record, path)
 
     def read(self, record: ContainerRecord, path: str) -> bytes:
         """Raises NotFoundError, InvalidInputError for what is no regular file or is too large to be one value."""
+        place = self._locate(record, path)
         return read_file(
             self._session.start(),
-            path,
-            root=self._root(record),
+            place.path,
+            root=place.root,
             subject=f"container {record.name}",
             cure="have a command inside reduce it first",
         )
 
     def exists(self, record: ContainerRecord, path: str) -> bool:
         """Whether there is anything at the path: a file, a directory, a socket."""
-        try:
-            os.close(self._session.start().open(path, os.O_PATH | os.O_CLOEXEC, root=self._root(record)))
-        except SystemCallError:
-            return False
-        return True
+        return find_kind(self._session.start(), self._locate(record, path)) is not None
 
     def write(self, record: ContainerRecord, path: str, content: bytes, *, mode: int) -> None:
         """Raises NotFoundError if the directory does not exist."""
         subject = f"container {record.name}"
-        write_file(self._session.start(), path, content, mode=mode, root=self._root(record), subject=subject)
+        place = self._locate(record, path)
+        write_file(self._session.start(), place.path, content, mode=mode, root=place.root, subject=subject)
 
     def open_terminal(self, record: ContainerRecord) -> Terminal:
         """A terminal of the container's own devpts, so that it has a name there."""
         from pytest_pods.engine.host.terminals import Terminal
 
         flags = os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC
-        return Terminal(self._session.start().open("/dev/pts/ptmx", flags, root=self._root(record)))
+        place = self._locate(record, "/dev/pts/ptmx")
+        return Terminal(self._session.start().open(place.path, flags, root=place.root))

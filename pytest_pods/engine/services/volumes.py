@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pytest_pods.engine.host.sandbox import Sandbox
     from pytest_pods.engine.records import ContainerRecord
     from pytest_pods.engine.state.layout import SessionLayout, StoreLayout, VolumeLayout, VolumesLayout
-    from pytest_pods.engine.storage.volume_archives import Readable
+    from pytest_pods.engine.storage.tree_streams import Readable
 
 _Volumes: TypeAlias = list[Volume]
 _Records: TypeAlias = list["ContainerRecord"]

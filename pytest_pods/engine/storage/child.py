@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_pods.engine.errors import (
+    ConflictError,
     DiskFullError,
     InvalidDocumentError,
     PodsError,
@@ -33,12 +34,19 @@ main()
 """
 _MOST_REPORT = 1024 * 1024
 
+
+class ReaderGoneError(StorageError):
+    """Whoever read what the child wrote has stopped before the end; that one knows why."""
+
+
 _ERRORS: dict[str, type[PodsError]] = {
     "unsafe": UnsafeEntryError,
     "document": InvalidDocumentError,
     "size": SizeMismatchError,
     "full": DiskFullError,
     "host": UnsupportedHostError,
+    "occupied": ConflictError,
+    "pipe": ReaderGoneError,
 }
 _HINTS = {"full": "free space where the store is, or put the store elsewhere with --pods-root"}
 
@@ -95,6 +103,12 @@ class Child:
             raise _ERRORS.get(kind, StorageError)(f"{self.doing}: {text}", hint=_HINTS.get(kind))
         return report
 
+    def end(self) -> None:
+        """Kills it if it still runs."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
 
 def start_child(
     launcher: Launcher,
@@ -104,9 +118,13 @@ def start_child(
     report: Pipe,
     complaint: Pipe,
     stream: int | None = None,
+    given: int | None = None,
 ) -> Child:
-    """Starts the program with `stream` as what it reads; the pipes stay the caller's to close."""
+    """Starts the program with `stream` as what it reads or writes and `given` as what it is about; the pipes stay the
+    caller's to close."""
     descriptors = {1: report.writing, 2: complaint.writing}
+    if given is not None:
+        descriptors[3] = given
     if stream is not None:
         descriptors[0] = stream
     package_root = Path(__file__).resolve().parents[3]

@@ -1,4 +1,4 @@
-"""Writes a directory as a tar archive, by descriptor: no link is followed, whoever changes the directory meanwhile.
+"""Writes a tree as a tar archive, by descriptor: no link is followed, whoever changes the tree meanwhile.
 
 All that is needed is imported before the first look at what is packed.
 """
@@ -34,9 +34,14 @@ class _Padded:
 
 
 class Packer:
-    """One archive."""
+    """One archive. Without `owners` all of it is root's; of directories that are on one of the devices `left_out`, what
+    is in them is not packed."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(
+        self, stream: BinaryIO, *, owners: bool = True, left_out: frozenset[int] = frozenset()
+    ) -> None:
+        self._owners = owners
+        self._left_out = left_out
         self._archive = tarfile.open(  # noqa: SIM115 - closed by `pack`
             fileobj=stream, mode="w|", format=tarfile.PAX_FORMAT, encoding="utf-8", errors="surrogateescape"
         )
@@ -50,6 +55,32 @@ class Packer:
         self._pack_directory(top, "", 0)
         self._archive.close()
 
+    def pack_named(self, descriptor: int, name: str) -> None:
+        """Writes what a descriptor is of (O_PATH is enough) under a name, with all that is in it; of a directory with
+        an empty name only what is in it. Raises Refusal for a socket, OSError."""
+        status = os.fstat(descriptor)
+        if stat.S_ISDIR(status.st_mode):
+            top = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=descriptor)
+            if name:
+                self._add(name, status, top)
+            self._pack_inside(top, status, f"{name}/" if name else "", 0)
+        elif stat.S_ISREG(status.st_mode):
+            # What was opened by O_PATH cannot be read; its other name here can be opened again.
+            readable = os.open(f"/proc/self/fd/{descriptor}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            self._add_file(name, readable)
+        elif stat.S_ISSOCK(status.st_mode):
+            raise Refusal("document", "it is a socket, which has nothing to be copied")
+        else:
+            self._add(name, status, None, os.readlink("", dir_fd=descriptor) if stat.S_ISLNK(status.st_mode) else "")
+        self._archive.close()
+
+    def _pack_inside(self, directory: int, status: os.stat_result, prefix: str, depth: int) -> None:
+        """Closes the descriptor."""
+        if status.st_dev in self._left_out:
+            os.close(directory)
+        else:
+            self._pack_directory(directory, prefix, depth)
+
     def _pack_directory(self, directory: int, prefix: str, depth: int) -> None:
         """Closes the descriptor."""
         try:
@@ -58,30 +89,45 @@ class Packer:
             for name in sorted(os.listdir(directory)):
                 # Somebody may be removing files.
                 with suppress(FileNotFoundError):
-                    self._pack_entry(directory, name, f"{prefix}{name}", depth)
+                    self._pack_child(directory, name, f"{prefix}{name}", depth)
         finally:
             os.close(directory)
+
+    def _pack_child(self, parent: int, name: str, path: str, depth: int) -> None:
+        try:
+            self._pack_entry(parent, name, path, depth)
+        except (FileNotFoundError, BrokenPipeError):
+            raise
+        except OSError as error:
+            if error.filename is not None:
+                error.filename = None
+                error.strerror = f"{os.strerror(error.errno or 0)}: {show(os.fsencode(path))}"
+            raise
 
     def _pack_entry(self, parent: int, name: str, path: str, depth: int) -> None:
         status = os.stat(name, dir_fd=parent, follow_symlinks=False)
         if stat.S_ISDIR(status.st_mode):
             inner = os.open(name, _DIRECTORY, dir_fd=parent)
             self._add(path, os.fstat(inner), inner)
-            self._pack_directory(inner, f"{path}/", depth + 1)
+            self._pack_inside(inner, status, f"{path}/", depth + 1)
         elif stat.S_ISREG(status.st_mode):
-            descriptor = os.open(name, _FILE, dir_fd=parent)
-            try:
-                self._add(path, os.fstat(descriptor), descriptor)
-            finally:
-                os.close(descriptor)
+            self._add_file(path, os.open(name, _FILE, dir_fd=parent))
         elif not stat.S_ISSOCK(status.st_mode):
             target = os.readlink(name, dir_fd=parent) if stat.S_ISLNK(status.st_mode) else ""
             self._add(path, status, None, target)
 
+    def _add_file(self, path: str, descriptor: int) -> None:
+        """Closes the descriptor."""
+        try:
+            self._add(path, os.fstat(descriptor), descriptor)
+        finally:
+            os.close(descriptor)
+
     def _add(self, path: str, status: os.stat_result, descriptor: int | None, target: str = "") -> None:
         member = tarfile.TarInfo(path)
         member.mode = stat.S_IMODE(status.st_mode)
-        member.uid, member.gid = status.st_uid, status.st_gid
+        if self._owners:
+            member.uid, member.gid = status.st_uid, status.st_gid
         member.mtime = status.st_mtime
         member.linkname = target
         member.type = _find_type(status.st_mode)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class Refusal(Exception):
-    """`kind` is one of unsafe, document, size, full, host, system."""
+    """`kind` is one of unsafe, document, size, full, host, occupied, pipe, system."""
 
     def __init__(self, kind: str, text: str) -> None:
         super().__init__(text)

@@ -2,6 +2,9 @@
 
 Directories get their mode, owner and times last, so that they stay writable and unchanged while they are filled.
 Links that the archive made are followed where they stand for a directory: they lead to somewhere in the layer.
+
+Entries can also go into a directory of somebody else, which need not be the root, and which others may change at the
+same time. No link is followed there, and no directory gives way.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from pytest_pods.engine.storage.unpack.names import (
     parse_whiteout,
     split_name,
 )
+from pytest_pods.engine.storage.unpack.new_files import NewFile
 from pytest_pods.engine.storage.unpack.refusal import Refusal, show
 from pytest_pods.engine.storage.unpack.removal import remove_tree
 
@@ -43,15 +47,22 @@ _TOLERATED = frozenset({errno.EOPNOTSUPP, errno.EPERM, errno.EINVAL, errno.ERANG
 class TreeWriter:
     """One layer's tree. `records` has a line for every path, `notes` counts what could not be kept.
 
-    Without `whiteouts`, names that hide something in a layer are names like others.
+    Without `whiteouts`, names that hide something in a layer are names like others. `into` is a descriptor of a
+    directory of somebody else; with `tame` that is on the host: devices, set-id bits and what the kernel reads from
+    attributes are left out, and an ordinary user owns all of it.
     """
 
-    def __init__(self, source: Source, *, rootless: bool, whiteouts: bool = True) -> None:
+    def __init__(
+        self, source: Source, *, rootless: bool, whiteouts: bool = True, into: int | None = None, tame: bool = False
+    ) -> None:
         self._source = source
+        self._foreign = into is not None
+        self._tame = tame
         self._hides = whiteouts
         self._rootless = rootless
         self._opaque = "user.overlay.opaque" if rootless else "trusted.overlay.opaque"
-        self._root = os.open("/", _DIRECTORY)
+        self._root = os.open("/", _DIRECTORY) if into is None else os.open(".", _DIRECTORY, dir_fd=into)
+        self._descent = _DIRECTORY | (os.O_NOFOLLOW if self._foreign else 0)
         self._open: dict[Parts, int] = {}
         self._directories: dict[Parts, Entry | None] = {}
         self._whiteouts: set[Parts] = set()
@@ -91,8 +102,11 @@ class TreeWriter:
         if not parts:
             if entry.kind is not tar.DIRECTORY:
                 raise Refusal("unsafe", f"entry {show(entry.name)} would replace the layer's root")
-            self._directories[parts] = entry
+            if not self._foreign:
+                self._directories[parts] = entry
             return False
+        if self._tame:
+            self._tame_entry(entry)
         name = parts[-1]
         if self._hides and WHITEOUT in entry.name:
             if is_ignored(parts):
@@ -115,32 +129,40 @@ class TreeWriter:
             self._node(entry, parts, self._parent(parts))
         return False
 
+    def _tame_entry(self, entry: Entry) -> None:
+        entry.mode &= 0o1777
+        entry.xattrs = {key: value for key, value in entry.xattrs.items() if key.startswith(b"user.")}
+        if self._rootless:
+            entry.uid = entry.gid = 0
+
     # -- directories on the way
 
     def _parent(self, parts: Parts) -> int:
         return self._descend(parts[:-1])
 
-    def _descend(self, parts: Parts) -> int:
-        """A descriptor of a directory, which is made with its parents if it is missing."""
+    def _descend(self, parts: Parts, *, make: bool = True) -> int:
+        """A descriptor of a directory; with `make` it is made with its parents if it is missing."""
         if not parts:
             return self._root
         descriptor = self._open.get(parts)
         if descriptor is not None:
             return descriptor
-        parent, name = self._descend(parts[:-1]), parts[-1]
+        parent, name = self._descend(parts[:-1], make=make), parts[-1]
         try:
-            descriptor = os.open(name, _DIRECTORY, dir_fd=parent)
+            descriptor = os.open(name, self._descent, dir_fd=parent)
         except FileNotFoundError:
+            if not make:
+                raise
             self._make_missing(parts, parent)
-            descriptor = os.open(name, _DIRECTORY, dir_fd=parent)
+            descriptor = os.open(name, self._descent, dir_fd=parent)
         except NotADirectoryError:
-            if parts not in self._whiteouts:
+            if not make or parts not in self._whiteouts:
                 raise
             # The archive hid the name of the layers below and now puts something new there.
             self._remove(parts, parent)
             self._make_missing(parts, parent)
             self._set_opaque(parts)
-            descriptor = os.open(name, _DIRECTORY, dir_fd=parent)
+            descriptor = os.open(name, self._descent, dir_fd=parent)
         if len(self._open) >= _MOST_OPEN:
             self._close(next(iter(self._open)))
         self._open[parts] = descriptor
@@ -159,7 +181,9 @@ class TreeWriter:
 
     def _remove(self, parts: Parts, parent: int) -> None:
         """Removes what an earlier entry made, to make place for another. Descriptors got before are stale after."""
-        if remove_tree(parts[-1], parent):
+        if self._foreign:
+            self._unlink_foreign(parts, parent)
+        elif remove_tree(parts[-1], parent):
             self._replaced_directories += 1
             if self._replaced_directories > _MOST_REPLACED:
                 raise Refusal("unsafe", f"the layer replaces more than {_MOST_REPLACED} of its own directories")
@@ -170,6 +194,12 @@ class TreeWriter:
         self.records.pop(parts, None)
         self._directories.pop(parts, None)
         self._whiteouts.discard(parts)
+
+    def _unlink_foreign(self, parts: Parts, parent: int) -> None:
+        try:
+            os.unlink(parts[-1], dir_fd=parent)
+        except IsADirectoryError:
+            raise _refuse_directory(parts) from None
 
     def _forget_below(self, parts: Parts) -> None:
         depth = len(parts)
@@ -183,6 +213,9 @@ class TreeWriter:
     # -- kinds
 
     def _file(self, entry: Entry, parts: Parts, parent: int) -> None:
+        if self._foreign:
+            self._foreign_file(entry, parts, parent)
+            return
         name, mode = parts[-1], entry.mode
         try:
             descriptor = os.open(name, _CREATE, mode & 0o777, dir_fd=parent)
@@ -190,28 +223,53 @@ class TreeWriter:
             self._remove(parts, parent)
             descriptor = os.open(name, _CREATE, mode & 0o777, dir_fd=self._parent(parts))
         try:
-            content = hashlib.sha256()
-            left = entry.size
-            if left:
-                for piece in self._source.pieces(left):
-                    content.update(piece)
-                    left -= len(piece)
-                    written = os.write(descriptor, piece)
-                    while written < len(piece):
-                        written += os.write(descriptor, piece[written:])
-                if left:
-                    raise Refusal("document", "the archive ends in the middle of an entry")
-            owned = True
-            if entry.uid or entry.gid:
-                owned = self._own(descriptor, entry)
-            if entry.xattrs:
-                self._set_xattrs(descriptor, entry)
+            digest = self._fill(descriptor, entry)
+            owned = self._dress(descriptor, entry)
             if mode & _SPECIAL and owned:
                 os.fchmod(descriptor, mode)
             os.utime(descriptor, ns=(entry.mtime_ns, entry.mtime_ns))
         finally:
             os.close(descriptor)
-        self.records[parts] = f"file {mode:o} {entry.uid} {entry.gid} {entry.size} {content.hexdigest()}"
+        self.records[parts] = f"file {mode:o} {entry.uid} {entry.gid} {entry.size} {digest}"
+
+    def _foreign_file(self, entry: Entry, parts: Parts, parent: int) -> None:
+        new = NewFile(parent)
+        try:
+            self._fill(new.descriptor, entry)
+            self._dress(new.descriptor, entry)
+            os.fchmod(new.descriptor, entry.mode)
+            os.utime(new.descriptor, ns=(entry.mtime_ns, entry.mtime_ns))
+            new.publish(parts[-1])
+        except IsADirectoryError:
+            raise _refuse_directory(parts) from None
+        finally:
+            new.close()
+
+    def _fill(self, descriptor: int, entry: Entry) -> str:
+        """Writes the entry's content; its digest."""
+        content = hashlib.sha256()
+        left = entry.size
+        if left:
+            for piece in self._source.pieces(left):
+                content.update(piece)
+                left -= len(piece)
+                written = os.write(descriptor, piece)
+                while written < len(piece):
+                    written += os.write(descriptor, piece[written:])
+            if left:
+                raise Refusal("document", "the archive ends in the middle of an entry")
+        return content.hexdigest()
+
+    def _dress(self, descriptor: int, entry: Entry) -> bool:
+        """Gives it its owner and attributes; False if the owner could not be."""
+        owned = self._own(descriptor, entry) if self._has_owner(entry) else True
+        if entry.xattrs:
+            self._set_xattrs(descriptor, entry)
+        return owned
+
+    def _has_owner(self, entry: Entry) -> bool:
+        """Whether it has to be given to somebody: where all of it is new, root has it already."""
+        return bool(entry.uid or entry.gid) or self._foreign
 
     def _own(self, target: int | bytes, entry: Entry, parent: int | None = None) -> bool:
         try:
@@ -235,6 +293,8 @@ class TreeWriter:
             os.mkdir(name, 0o700, dir_fd=parent)
         except FileExistsError:
             if not stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
+                if self._foreign:
+                    raise Refusal("occupied", f"{show(b'/'.join(parts))} is there, and is no directory") from None
                 hidden = parts in self._whiteouts
                 self._remove(parts, parent)
                 parent = self._parent(parts)
@@ -245,17 +305,15 @@ class TreeWriter:
         self.records[parts] = f"directory {entry.mode:o} {entry.uid} {entry.gid}"
 
     def _finish_directory(self, parts: Parts, entry: Entry) -> None:
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
-            descriptor = os.open(b"/" + b"/".join(parts), os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            descriptor = os.open(parts[-1] if parts else b".", flags, dir_fd=self._existing(parts))
         except OSError as error:
             if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
                 return
             raise
         try:
-            if entry.uid or entry.gid:
-                self._own(descriptor, entry)
-            if entry.xattrs:
-                self._set_xattrs(descriptor, entry)
+            self._dress(descriptor, entry)
             os.fchmod(descriptor, entry.mode)
             os.utime(descriptor, ns=(entry.mtime_ns, entry.mtime_ns))
         finally:
@@ -273,7 +331,7 @@ class TreeWriter:
             self._remove(parts, parent)
             parent = self._parent(parts)
             os.symlink(entry.link, name, dir_fd=parent)
-        if entry.uid or entry.gid:
+        if self._has_owner(entry):
             self._own(name, entry, parent)
         os.utime(name, ns=(entry.mtime_ns, entry.mtime_ns), dir_fd=parent, follow_symlinks=False)
         self.records[parts] = f"symlink 777 {entry.uid} {entry.gid} {entry.link.hex()}"
@@ -302,11 +360,7 @@ class TreeWriter:
 
     def _existing(self, parts: Parts) -> int:
         """The parent of something that has to exist: no directory is made for it."""
-        if len(parts) == 1:
-            return self._root
-        if parts[:-1] not in self._open:
-            os.stat(b"/" + b"/".join(parts[:-1]))
-        return self._parent(parts)
+        return self._descend(parts[:-1], make=False)
 
     def _hard_link(self, target: Parts, name: bytes, parent: int) -> None:
         os.link(target[-1], name, src_dir_fd=self._parent(target), dst_dir_fd=parent, follow_symlinks=False)
@@ -315,7 +369,7 @@ class TreeWriter:
         name = parts[-1]
         if entry.kind is tar.FIFO:
             kind = stat.S_IFIFO
-        elif self._rootless:
+        elif self._rootless or self._tame:
             # The kernel makes no device for a user namespace; containers get theirs in /dev from the runtime.
             self._note("devices")
             return
@@ -328,7 +382,7 @@ class TreeWriter:
             self._remove(parts, parent)
             parent = self._parent(parts)
             os.mknod(name, kind | entry.mode & 0o777, device, dir_fd=parent)
-        if entry.uid or entry.gid:
+        if self._has_owner(entry):
             self._own(name, entry, parent)
         os.utime(name, ns=(entry.mtime_ns, entry.mtime_ns), dir_fd=parent, follow_symlinks=False)
         self.records[parts] = f"{entry.kind} {entry.mode & 0o777:o} {entry.uid} {entry.gid} {entry.major}:{entry.minor}"
@@ -374,6 +428,10 @@ class TreeWriter:
                 if error.errno not in _TOLERATED:
                     raise
                 self._note("attributes")
+
+
+def _refuse_directory(parts: Parts) -> Refusal:
+    return Refusal("occupied", f"{show(b'/'.join(parts))} is a directory there, which nothing else replaces")
 
 
 def is_kept(key: bytes) -> bool:
