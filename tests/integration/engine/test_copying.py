@@ -329,7 +329,9 @@ def layered(image_store: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     """An image of several layers that hide and replace each other's files."""
     name = "localhost/layered:1"
     first: Files = {"a/one": b"1", "a/two": b"2", "b/x": b"x", "c/gone": b"g", "d/sub/f": b"f", "link": symlink("a")}
-    second: Files = {"a/.wh.two": b"", "b/.wh..wh..opq": b"", "b/y": b"y", "c": file(b"a file"), "e/": directory(mode=0o700)}
+    second: Files = {
+        "a/.wh.two": b"", "b/.wh..wh..opq": b"", "b/y": b"y", "c": file(b"a file"), "e/": directory(mode=0o700)
+    }
     image = busybox_builder().layer(first).layer(second).build()
     archive = image.write_docker_archive(tmp_path_factory.mktemp("layered") / "image.tar", names=[name])
     with Engine.open(root=image_store) as engine:
