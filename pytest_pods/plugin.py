@@ -11,19 +11,22 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_pods import settings as pods_settings
-from pytest_pods.fixtures.containers import container, run_container
+from pytest_pods.fixtures.containers import _pods_container_spec, container, run_container
 from pytest_pods.fixtures.networks import make_network
-from pytest_pods.fixtures.pods import pod, run_pod
+from pytest_pods.fixtures.pods import _pods_pod_spec, pod, run_pod
 from pytest_pods.fixtures.session import OWNER, SETTINGS, _pods_owner, pods
 from pytest_pods.fixtures.volumes import make_volume
 from pytest_pods.markers.collection import mark_engine_tests, refuse_wrong_marks
 from pytest_pods.markers.definitions import LINES
+from pytest_pods.markers.parametrising import find_wanted_fixtures, parametrize_images
 
 if TYPE_CHECKING:
     from pytest_pods.report.outcome import Outcome
 
 __all__ = [
+    "_pods_container_spec",
     "_pods_owner",
+    "_pods_pod_spec",
     "container",
     "make_network",
     "make_volume",
@@ -66,6 +69,25 @@ def pytest_configure(config: pytest.Config) -> None:
         start_live(config)
     config.pluginmanager.register(_Colours(), "pytest-pods colours")
     config.pluginmanager.register(_ColoursEnd(), "pytest-pods end of colours")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pycollect_makeitem(collector: pytest.Collector, name: str, obj: object) -> Generator[None, object, object]:
+    wanted = find_wanted_fixtures(collector, name, obj)
+    if not wanted:
+        return (yield)
+    # pytest reads this mark while it makes the tests of the function; those of other functions do not have it.
+    collector.own_markers.append(pytest.mark.usefixtures(*wanted).mark)
+    try:
+        return (yield)
+    finally:
+        collector.own_markers.pop()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    # Last, so that images stand behind the test's own parameters.
+    parametrize_images(metafunc)
 
 
 @pytest.hookimpl(tryfirst=True)

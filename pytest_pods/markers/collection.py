@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from pytest_pods.markers.definitions import CONTAINER, POD, PODS, find_mark
+from pytest_pods.markers.definitions import CONTAINER, POD, PODS, find_marks
 
 if TYPE_CHECKING:
     from pytest_pods.engine.errors import PodsError
@@ -60,18 +60,16 @@ class _Mistake:
 
 
 def _find_mistake(item: pytest.Item) -> PodsError | None:
-    container, pod = find_mark(item, CONTAINER), find_mark(item, POD)
-    if container is None and pod is None:
+    asked = [name for name in (CONTAINER, POD) if find_marks(item, name)]
+    if not asked:
         return None
     # Here and not above: a suite without such marks does not pay for the engine's modules.
     from pytest_pods.engine.errors import InvalidMarkerError
-    from pytest_pods.markers.parsing import parse_container_mark, parse_pod_mark
+    from pytest_pods.markers.parsing import plan_container, plan_pod
 
     try:
-        if container is not None:
-            parse_container_mark(container)
-        if pod is not None:
-            parse_pod_mark(pod, item.path.parent)
+        for name in asked:
+            (plan_container if name == CONTAINER else plan_pod)(item)
     except InvalidMarkerError as error:
         return error
     return None

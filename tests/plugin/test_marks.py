@@ -76,11 +76,11 @@ def test_nearest_mark_counts(pytester: pytest.Pytester, place: str, image: str) 
     pytester.makeconftest(
         """
         import pytest
-        from pytest_pods.markers.parsing import get_container_spec
+        from pytest_pods.markers.parsing import plan_container
 
         @pytest.fixture
         def image(request):
-            return get_container_spec(request.node).image
+            return plan_container(request.node).fixed.image
         """
     )
     pytester.makepyfile(
@@ -104,14 +104,14 @@ def test_mark_of_a_parameter_set_is_nearer_than_the_functions(pytester: pytest.P
     pytester.makepyfile(
         """
         import pytest
-        from pytest_pods.markers.parsing import get_container_spec
+        from pytest_pods.markers.parsing import plan_container
 
         @pytest.mark.container("function")
         @pytest.mark.parametrize(
             "image", [pytest.param("six", marks=pytest.mark.container("six")), "function"]
         )
         def test_one(request, image):
-            assert get_container_spec(request.node).image == image
+            assert plan_container(request.node).fixed.image == image
         """
     )
     pytester.runpytest().assert_outcomes(passed=2)

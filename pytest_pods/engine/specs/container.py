@@ -149,33 +149,57 @@ def build_container_spec(image: object, command: object = None, /, **options: An
     `interface`; `dns`: addresses, or "none" for the image's own /etc/resolv.conf; `health`: a command, a HealthCheck, a
     mapping of what that has, or False.
     """
+    if "command" in options:
+        command = options.pop("command")
+    given = parse_container_options({**options, "image": image, "command": command})
+    spec = ContainerSpec(**given)
+    check_container(spec)
+    return spec
+
+
+def parse_container_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a ContainerSpec that the options say something of, as far as each can be judged alone; `image` is
+    one of them. Raises InvalidSpecError that names the argument."""
+    options = dict(options)
+    given: dict[str, Any] = {}
+    if "image" in options:
+        given["image"] = _parse_image(options.pop("image"))
     unknown = sorted(set(options) - CONTAINER_OPTIONS)
     if unknown:
         raise InvalidSpecError(
             f"unknown argument {unknown[0]!r} of a container", hint=values.did_you_mean(unknown[0], CONTAINER_OPTIONS)
         )
-    if not isinstance(image, str) or not image:
-        raise InvalidSpecError(f"image has to be a reference such as 'redis:7', not {image!r}")
-    if "command" in options:
-        command = options.pop("command")
+    given.update(take_mounts(options))
+    given.update(take_networks(options))
+    given.update(take_dns(options))
+    for name, value in options.items():
+        given[name] = _PARSERS[name](name, value) if value is not None or name in _REQUIRED else None
+    return given
+
+
+def _parse_image(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise InvalidSpecError(f"image has to be a reference such as 'redis:7', not {value!r}")
+    return value
+
+
+def take_mounts(options: dict[str, Any]) -> dict[str, Any]:
+    """Takes `mounts`, `volumes` and `tmpfs` out of the options, of a container or a pod."""
+    if not options.keys() & {"mounts", "volumes", "tmpfs"}:
+        return {}
     mounts = (
         *parse_mounts(options.pop("mounts", ())),
         *parse_volumes(options.pop("volumes", ())),
         *parse_tmpfs_mounts(options.pop("tmpfs", ())),
     )
-    given: dict[str, Any] = {"mounts": mounts, **take_networks(options), **take_dns(options)}
-    for name, value in options.items():
-        given[name] = _PARSERS[name](name, value) if value is not None or name in _REQUIRED else None
-    if command is not None:
-        given["command"] = values.parse_command("command", command)
     refuse_same_target(mounts)
-    spec = ContainerSpec(image=image, **given)
-    _refuse_contradictions(spec)
-    return spec
+    return {"mounts": mounts}
 
 
 def take_networks(options: dict[str, Any]) -> dict[str, Any]:
     """Takes `network` and `networks` out of the options, of a container or a pod."""
+    if not options.keys() & {"network", "networks"}:
+        return {}
     network = options.pop("network", NetworkMode.PRIVATE)
     named = parse_networks("networks", options.pop("networks", ()))
     if isinstance(network, str) and network.startswith(_OF_CONTAINER):
@@ -213,7 +237,8 @@ def take_dns(options: dict[str, Any]) -> dict[str, Any]:
     return {"image_resolv_conf": True}
 
 
-def _refuse_contradictions(spec: ContainerSpec) -> None:
+def check_container(spec: ContainerSpec) -> None:
+    """Raises InvalidSpecError for what contradicts itself."""
     if spec.network_container is not None:
         _refuse_with_network_container(spec)
     if spec.network is NetworkMode.HOST and spec.ports:
@@ -278,6 +303,7 @@ _REQUIRED = frozenset(
 
 
 _PARSERS: dict[str, Any] = {
+    "command": values.parse_command,
     "entrypoint": values.parse_command,
     "name": values.parse_name,
     "hostname": values.parse_hostname,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from pytest_pods.engine.errors import InvalidInputError, InvalidSpecError
 from pytest_pods.engine.specs import values
@@ -13,6 +14,7 @@ from pytest_pods.engine.specs.container import (
     ContainerSpec,
     build_container_spec,
     take_dns,
+    take_mounts,
     take_networks,
 )
 from pytest_pods.engine.specs.limits import (
@@ -24,13 +26,6 @@ from pytest_pods.engine.specs.limits import (
     parse_memory_swap,
     parse_pids_limit,
 )
-from pytest_pods.engine.specs.mounts import (
-    MountSpec,
-    parse_mounts,
-    parse_tmpfs_mounts,
-    parse_volumes,
-    refuse_same_target,
-)
 from pytest_pods.engine.specs.networks import (
     Attachment,
     NetworkMode,
@@ -41,6 +36,9 @@ from pytest_pods.engine.specs.networks import (
 )
 from pytest_pods.engine.specs.ports import PortSpec, parse_ports
 from pytest_pods.engine.specs.restart import RestartPolicy, parse_restart
+
+if TYPE_CHECKING:
+    from pytest_pods.engine.specs.mounts import MountSpec
 
 Shared: TypeAlias = Literal["net", "ipc", "uts", "pid"]
 ExitPolicy: TypeAlias = Literal["continue", "stop"]
@@ -178,6 +176,15 @@ def build_pod_spec(**options: Any) -> PodSpec:
     are options too. The options of the pod read as those of a container with the same name; `share` is a list or text
     such as "net,ipc,uts,pid" or "+pid".
     """
+    fields, described = parse_pod_options(options)
+    pod = PodSpec(**fields)
+    check_pod(pod)
+    return add_members(pod, [_build_member(name, value) for name, value in described.items()])
+
+
+def parse_pod_options(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, object]]:
+    """The fields of a PodSpec that the options say something of, as far as each can be judged alone, and what is said
+    of members by their names. Raises InvalidSpecError that names the argument."""
     given: dict[str, Any] = {}
     described: dict[str, object] = {}
     for name, value in options.items():
@@ -191,21 +198,22 @@ def build_pod_spec(**options: Any) -> PodSpec:
                 hint=f"{values.did_you_mean(name, POD_OPTIONS)}; a member is a mapping: {name}=dict(image=…)",
             )
     described = _join_members(described, given.pop("containers", None))
-    mounts = (
-        *parse_mounts(given.pop("mounts", ())),
-        *parse_volumes(given.pop("volumes", ())),
-        *parse_tmpfs_mounts(given.pop("tmpfs", ())),
-    )
-    refuse_same_target(mounts)
-    on = {**take_networks(given), **take_dns(given)}
-    if (container := on.get("network_container")) is not None:
+    for name in described:
+        values.parse_name("the name of a member", name)
+    fields = {**take_mounts(given), **take_networks(given), **take_dns(given)}
+    if (container := fields.get("network_container")) is not None:
         raise InvalidSpecError(
             f"a pod cannot be in the network of a container ({container})", hint="containers can: leave out the pod"
         )
-    fields = {name: _PARSERS[name](name, value) for name, value in given.items() if value is not None}
-    pod = PodSpec(mounts=mounts, **on, **fields)
-    _check_pod(pod)
-    return add_members(pod, [_build_member(name, value) for name, value in described.items()])
+    for name, value in given.items():
+        if value is not None:
+            fields[name] = _PARSERS[name](name, value)
+        elif getattr(_UNSAID, name) is None:
+            fields[name] = None
+    return fields, described
+
+
+_UNSAID = PodSpec()
 
 
 def add_members(pod: PodSpec, members: Iterable[MemberSpec]) -> PodSpec:
@@ -294,24 +302,45 @@ def _join_members(described: dict[str, object], more: object) -> dict[str, objec
 
 
 def _build_member(name: str, value: object) -> MemberSpec:
-    values.parse_name("the name of a member", name)
     if isinstance(value, MemberSpec):
         return replace(value, name=name)
     if isinstance(value, ContainerSpec):
         return MemberSpec(name, value)
+    options = {"image": None, **parse_member(name, value)}
+    own = take_member_options(name, options)
+    with naming_member(name):
+        return MemberSpec(name, build_container_spec(options.pop("image"), **options), **own)
+
+
+def parse_member(name: str, value: object) -> Mapping[str, Any]:
+    """The options of a member, all of them known; raises InvalidSpecError."""
     if not isinstance(value, Mapping):
         raise InvalidSpecError(f"member {name!r} has to be a mapping such as dict(image='redis:7'), not {value!r}")
-    options = dict(value)
-    unknown = [key for key in options if key not in MEMBER_OPTIONS]
+    unknown = [key for key in value if key not in MEMBER_OPTIONS]
     if unknown:
         raise InvalidSpecError(
             f"member {name!r}: unknown argument {unknown[0]!r}",
             hint=values.did_you_mean(str(unknown[0]), MEMBER_OPTIONS),
         )
+    return value
+
+
+def take_member_options(name: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Takes `needs` and `init` out of a member's options, parsed; raises InvalidSpecError."""
+    with naming_member(name):
+        taken: dict[str, Any] = {}
+        if "needs" in options:
+            taken["needs"] = _parse_needs(options.pop("needs"))
+        if "init" in options:
+            taken["init"] = values.parse_flag("init", options.pop("init"))
+        return taken
+
+
+@contextmanager
+def naming_member(name: str) -> Iterator[None]:
+    """Lets errors of a member's arguments name the member."""
     try:
-        needs = _parse_needs(options.pop("needs", ()))
-        init = values.parse_flag("init", options.pop("init", False))
-        return MemberSpec(name, build_container_spec(options.pop("image", None), **options), needs, init)
+        yield
     except InvalidInputError as error:
         raise InvalidSpecError(f"member {name!r}: {error.brief}", details=error.details, hint=error.hint) from error
 
@@ -324,7 +353,8 @@ def _parse_needs(value: object) -> tuple[str, ...]:
     return tuple(dict.fromkeys(values.parse_text("needs", item) for item in value))
 
 
-def _check_pod(pod: PodSpec) -> None:
+def check_pod(pod: PodSpec) -> None:
+    """Raises InvalidSpecError for options of a pod that contradict each other."""
     if pod.aliases and pod.network is not NetworkMode.NAMED:
         raise InvalidSpecError("aliases need a network with names", hint="write networks=['default'], say")
     if pod.networks and "net" not in pod.share:
