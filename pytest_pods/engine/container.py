@@ -180,6 +180,11 @@ class Container:
         """
         return self._service.stats.read(self._record)
 
+    def memory_peak(self) -> int | None:
+        """The most memory that it has had since its last start, as `stats` has it, whatever its state; None where
+        nothing keeps it, and if it was removed."""
+        return self._service.stats.read_peak(self._record)
+
     def processes(self) -> list[ContainerProcess]:
         """Its processes, also those of commands that were executed in it. Raises WrongStateError if it does not run."""
         return self._service.processes(self._record)

@@ -319,6 +319,10 @@ class NotReadyError(PodsError):
         self.log_tail = log_tail
 
 
+class BudgetExceededError(PodsError):
+    """A container has used more than the test allows; it was not held to that."""
+
+
 class DeadlineExceededError(PodsError):
     """An operation other than a readiness wait ran out of time."""
 

@@ -118,6 +118,8 @@ class ContainerService:
         facts = self.host_facts()
         self._session.start()
         self._session.cgroups.check_limits(spec.limits, subject=spec.name or spec.image)
+        if spec.max_memory is not None:
+            self._session.cgroups.require_group(subject=spec.name or spec.image)
         plan = self.planner.plan(spec, image, joined, in_network=in_network)
         plan.record = with_mounts(plan.record, image.config, mounted)
         if joined is not None and joined.pod.volumes:
@@ -147,6 +149,8 @@ class ContainerService:
                     plugged()
                 raise
             plugged()
+            if spec.max_memory is not None:
+                self.stats.require_peak(record)
         except BaseException as error:
             removed = not self.lifecycle.layout(record).directory.exists()
             with suppress(PodsError):

@@ -68,6 +68,14 @@ class SessionCgroups:
                 hint="limits without root need a delegated cgroup v2; pytest-pods doctor tells more",
             )
 
+    def require_group(self, *, subject: str) -> None:
+        """Raises UnsupportedHostError where the session's containers have no groups that could count."""
+        if self.path is None:
+            raise UnsupportedHostError(
+                f"{subject}: max_memory cannot be looked after here: there is no control group that this user may make",
+                hint="it needs root, or a delegated cgroup v2; pytest-pods doctor tells more",
+            )
+
     def make_pod(self, pod_id: str, limits: Limits) -> None:
         """Makes a pod's group and sets its limits. Raises SystemCallError."""
         path = self.pod(pod_id)

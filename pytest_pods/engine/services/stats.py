@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from pytest_pods.engine.errors import ContainerNotFoundError, SystemCallError, WrongStateError
+from pytest_pods.engine.errors import ContainerNotFoundError, SystemCallError, UnsupportedHostError, WrongStateError
 from pytest_pods.engine.network.counters import parse_interface_counters
 from pytest_pods.engine.runtime.group_usage import GroupUsage, read_group_usage
 from pytest_pods.engine.services.creation import read_in_sandbox
@@ -87,6 +87,21 @@ class StatsReader:
             machine_memory=_find_machine_memory(),
             sum_up=lambda: _sum_processes(sandbox, record, state) if state.running else Sums(),
         )
+
+    def read_peak(self, record: ContainerRecord) -> int | None:
+        """The most memory that the container has had since its last start; None where nothing has kept it, and for one
+        that was removed."""
+        usage = self._read_group(find_cgroup(self._session, record))
+        return None if usage is None or usage.memory is None else usage.memory.peak
+
+    def require_peak(self, record: ContainerRecord) -> None:
+        """Raises UnsupportedHostError where nothing keeps the most memory that the container, which is there, has."""
+        if self.read_peak(record) is None:
+            raise UnsupportedHostError(
+                f"container {record.name}: max_memory cannot be looked after here: nothing keeps the most memory that a"
+                f" control group has had (kernel {os.uname().release})",
+                hint="cgroup v2 does since Linux 5.19 (memory.peak), where the memory controller is handed on",
+            )
 
     def read_pod(self, record: PodRecord, members: Mapping[str, ContainerRecord]) -> PodStats:
         """Of the members of which there is something to tell, and of all together."""

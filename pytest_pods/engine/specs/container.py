@@ -67,7 +67,8 @@ class ContainerSpec:
     Times are seconds, sizes bytes. `stop_timeout` is the grace between the stop signal and the kill; `pod` names a pod
     that is there, which the container joins, `network_container` a container in whose network it is; then what
     `network` says is that one's. With `image_resolv_conf` nobody writes /etc/resolv.conf. `health` is False for no
-    health check, not even the image's.
+    health check, not even the image's. `max_memory` is how much memory it may have used at most when the test ends, by
+    which nobody is held: the pytest plugin fails the test.
     """
 
     image: str
@@ -109,6 +110,7 @@ class ContainerSpec:
     pod: str | None = None
     memory: int | None = None
     memory_swap: int | None = None
+    max_memory: int | None = None
     cpus: float | None = None
     pids_limit: int | None = None
     shm_size: int | None = None
@@ -336,6 +338,7 @@ _PARSERS: dict[str, Any] = {
     "pod": values.parse_text,
     "memory": parse_memory,
     "memory_swap": parse_memory_swap,
+    "max_memory": parse_memory,
     "cpus": parse_cpus,
     "pids_limit": parse_pids_limit,
     "shm_size": parse_bytes,

@@ -11,7 +11,8 @@ import pytest
 
 from pytest_pods import Container, Stats
 from pytest_pods.engine.api import Engine
-from pytest_pods.engine.errors import ContainerNotFoundError, PodNotFoundError, WrongStateError
+from pytest_pods.engine.errors import ContainerNotFoundError, PodNotFoundError, UnsupportedHostError, WrongStateError
+from pytest_pods.engine.services.stats import StatsReader
 from tests.support.fixtures_store import BUSYBOX
 from tests.support.machine import needs_control_groups
 
@@ -301,3 +302,25 @@ def test_processes_of_others_in_the_same_pid_namespace_are_not_the_containers(en
         "a": ["sleep 1000"],
         "b": ["sleep 2000"],
     }
+
+
+@needs_control_groups
+def test_peak_alone_is_told_in_every_state(engine: Engine) -> None:
+    container = engine.create(BUSYBOX, ["sh", "-c", f"{ALLOCATE}"], network="none", max_memory="1m")
+    assert (container.memory_peak() or 0) < SIZE
+    container.start()
+    container.wait(timeout=60)
+    assert (container.memory_peak() or 0) >= SIZE
+    container.remove()
+    assert container.memory_peak() is None
+
+
+def test_budget_is_refused_where_nothing_counts(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine.start()
+    monkeypatch.setattr(StatsReader, "read_peak", lambda reader, record: None)
+    with pytest.raises(UnsupportedHostError, match=r"max_memory cannot be looked after here: .* \(kernel \d"):
+        engine.create(BUSYBOX, ["true"], network="none", max_memory="64m")
+    no_group = pytest.raises(UnsupportedHostError, match="there is no control group that this user may make")
+    with without_groups(engine), no_group:
+        engine.create(BUSYBOX, ["true"], network="none", max_memory="64m")
+    assert engine.containers() == []
