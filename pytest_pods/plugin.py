@@ -11,30 +11,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_pods import settings as pods_settings
-from pytest_pods.fixtures.containers import _pods_container_spec, container, run_container
-from pytest_pods.fixtures.networks import make_network
-from pytest_pods.fixtures.pods import _pods_pod_spec, pod, run_pod
-from pytest_pods.fixtures.session import OWNER, SETTINGS, _pods_owner, pods
-from pytest_pods.fixtures.volumes import make_volume
+from pytest_pods.fixtures.registration import build_fixtures
+from pytest_pods.fixtures.session import OWNER, SETTINGS
 from pytest_pods.markers.collection import mark_engine_tests, refuse_wrong_marks
 from pytest_pods.markers.definitions import LINES
 from pytest_pods.markers.parametrising import find_wanted_fixtures, parametrize_images
 
 if TYPE_CHECKING:
     from pytest_pods.report.outcome import Outcome
-
-__all__ = [
-    "_pods_container_spec",
-    "_pods_owner",
-    "_pods_pod_spec",
-    "container",
-    "make_network",
-    "make_volume",
-    "pod",
-    "pods",
-    "run_container",
-    "run_pod",
-]
 
 _OUTCOMES: pytest.StashKey[list[Outcome]] = pytest.StashKey()
 _RESTORE: pytest.StashKey[Callable[[], None]] = pytest.StashKey()
@@ -62,6 +46,7 @@ def pytest_configure(config: pytest.Config) -> None:
         if isinstance(error, InvalidSettingError):
             raise pytest.UsageError(f"pytest-pods: {error}") from error
         raise
+    config.pluginmanager.register(build_fixtures(config.stash[SETTINGS]), "pytest-pods fixtures")
     config.stash[_OUTCOMES] = []
     if config.stash[SETTINGS].logs == "live":
         from pytest_pods.fixtures.live import start_live
@@ -93,7 +78,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     # First, so that -m sees the marks, and wrong marks are found in tests that -k leaves out.
-    refuse_wrong_marks(items)
+    refuse_wrong_marks(items, config.stash[SETTINGS])
     if mark_engine_tests(items):
         from pytest_pods.fixtures.diagnostics import ensure_following
 

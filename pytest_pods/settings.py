@@ -30,7 +30,8 @@ class Settings:
     `root`: the store, None for the user's usual one; `keep`: which containers outlive the run, for `keep_for`;
     `missing`: what happens to a test that needs something which the machine cannot do; `images`: pairs of an image as
     tests write it, with or without tag, and the reference that is used for it; `logs`: of which tests the logs of
-    containers are shown, and when; `durations`: how many of the slowest are listed, 0 for all, None for no list.
+    containers are shown, and when; `durations`: how many of the slowest are listed, 0 for all, None for no list;
+    `fixture_prefix`: what stands before the names of our fixtures.
     """
 
     root: Path | None = None
@@ -43,6 +44,7 @@ class Settings:
     images: tuple[tuple[str, str], ...] = ()
     logs: Logs = "failed"
     durations: int | None = None
+    fixture_prefix: str = ""
 
     @property
     def pull_policy(self) -> PullPolicy:
@@ -50,6 +52,10 @@ class Settings:
         from pytest_pods.engine.specs.container import PullPolicy
 
         return PullPolicy(self.pull)
+
+    def fixture_name(self, name: str) -> str:
+        """What a fixture of ours is called: `container` → `our_container`."""
+        return f"{self.fixture_prefix}{name}"
 
 
 class Source(NamedTuple):
@@ -174,6 +180,14 @@ def _count(value: object, place: _Place) -> int:
     return int(text)
 
 
+def _prefix(value: object, place: _Place) -> str:
+    text = str(value)
+    if not text.isidentifier() or text.startswith("pytest_"):
+        # pytest takes what begins so for hooks.
+        place.refuse(value, "the beginning of a name, such as our_")
+    return text
+
+
 def _path(value: object, place: _Place) -> Path:
     path = Path(str(value)).expanduser()
     if not path.is_absolute() and place.label.startswith("PYTEST_PODS_"):
@@ -213,6 +227,7 @@ _PARSERS: dict[str, Callable[[Any, _Place], object]] = {
     "images": _replacements,
     "logs": _choice("failed", "all", "none", "live"),
     "durations": _count,
+    "fixture_prefix": _prefix,
 }
 
 
@@ -227,6 +242,7 @@ _DESCRIPTIONS: dict[str, tuple[str, str]] = {
     "insecure_registries": ("HOST[:PORT]", "a registry to speak to without TLS or without its check; can be repeated"),
     "images": ("NAME=REF", "use an image in place of another, which may be named without its tag; can be repeated"),
     "logs": ("WHICH", "logs of containers in reports: of failed tests (default), all or none; or live, as they come"),
+    "fixture_prefix": ("PREFIX", "call our fixtures PREFIXcontainer, PREFIXpod, …, beside others of these names"),
     "durations": ("N", "list the N slowest containers and images (0: all)"),
 }
 

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from pytest_pods.markers.definitions import CONTAINER, POD, PODS, find_marks
+from pytest_pods.markers.clashes import warn_of_clashes
+from pytest_pods.markers.definitions import CONTAINER, PODS, SPECS, find_marks
 
 if TYPE_CHECKING:
     from pytest_pods.engine.errors import PodsError
+    from pytest_pods.settings import Settings
 
 ENGINE_FIXTURE: Final = "_pods_owner"
 """Every way to the engine goes through this fixture, whatever people name, or override, on the way to it."""
@@ -23,9 +25,10 @@ def mark_engine_tests(items: list[pytest.Item]) -> bool:
     return bool(reaching)
 
 
-def refuse_wrong_marks(items: list[pytest.Item]) -> None:
-    """Reports each test with a wrong mark as an error of collection, and takes it out; the others stay."""
-    wrong = [(item, error) for item in items if (error := _find_mistake(item)) is not None]
+def refuse_wrong_marks(items: list[pytest.Item], settings: Settings) -> None:
+    """Reports each test whose marks are wrong, or of no effect, as an error of collection, and takes it out; the others
+    stay."""
+    wrong = [(item, error) for item in items if (error := _find_mistake(item, settings)) is not None]
     if not wrong:
         return
     refused = {id(item) for item, _ in wrong}
@@ -59,8 +62,16 @@ class _Mistake:
         return self
 
 
-def _find_mistake(item: pytest.Item) -> PodsError | None:
-    asked = [name for name in (CONTAINER, POD) if find_marks(item, name)]
+def _find_mistake(item: pytest.Item, settings: Settings) -> PodsError | None:
+    clash = warn_of_clashes(item, settings)
+    if clash is not None:
+        return clash
+    names = getattr(item, "fixturenames", ())
+    # Where our fixtures have other names the marks may be another plugin's too.
+    asked = [
+        mark for mark, fixture in SPECS.items()
+        if (fixture in names or not settings.fixture_prefix) and find_marks(item, mark)
+    ]
     if not asked:
         return None
     # Here and not above: a suite without such marks does not pay for the engine's modules.

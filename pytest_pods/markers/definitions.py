@@ -14,9 +14,14 @@ CONTAINER: Final = "container"
 POD: Final = "pod"
 PODS: Final = "pods"
 
+FIXTURES: Final = (CONTAINER, POD, "run_container", "run_pod", "make_network", "make_volume", PODS)
+"""The fixtures of ours that have plain names; `pods_fixture_prefix` stands before them."""
+
 CONTAINER_SPEC: Final = "_pods_container_spec"
 POD_SPEC: Final = "_pods_pod_spec"
 """The fixtures that give what the marks of a test ask for. They have parameters where there are several images."""
+
+SPECS: Final = {CONTAINER: CONTAINER_SPEC, POD: POD_SPEC}
 
 EXTEND: Final = "extend"
 SPEC: Final = "spec"

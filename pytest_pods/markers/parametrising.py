@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_pods.markers.definitions import CONTAINER, CONTAINER_SPEC, POD, POD_SPEC, SPEC, find_marks
-
-_FIXTURES = ((CONTAINER, CONTAINER_SPEC), (POD, POD_SPEC))
+from pytest_pods.markers.definitions import CONTAINER, SPEC, SPECS, find_marks
 
 
 def parametrize_images(metafunc: pytest.Metafunc) -> None:
     """Lets a test run with each of the images that its marks name. Wrong marks are left to be reported later."""
     node = metafunc.definition
-    for name, fixture in _FIXTURES:
+    for name, fixture in SPECS.items():
         if fixture not in metafunc.fixturenames or not find_marks(node, name):
             continue
         from pytest_pods.engine.errors import InvalidMarkerError
@@ -32,7 +30,7 @@ def find_wanted_fixtures(collector: pytest.Collector, name: str, obj: object) ->
         return ()
     own = getattr(obj, "pytestmark", None)
     marks = [*(own if isinstance(own, list) else ()), *collector.iter_markers()]
-    if not any(SPEC in mark.kwargs for mark in marks if mark.name in (CONTAINER, POD)):
+    if not any(SPEC in mark.kwargs for mark in marks if mark.name in SPECS):
         return ()
     from pytest_pods.engine.errors import InvalidMarkerError
     from pytest_pods.markers.parsing import find_parameters
@@ -40,7 +38,7 @@ def find_wanted_fixtures(collector: pytest.Collector, name: str, obj: object) ->
     # Only pytest can tell which fixtures a test leads to; this test is never run.
     test = pytest.Function.from_parent(collector, name=name, callobj=getattr(obj, "__func__", obj))
     wanted: list[str] = []
-    for mark, fixture in _FIXTURES:
+    for mark, fixture in SPECS.items():
         if fixture in test.fixturenames and find_marks(test, mark):
             try:
                 wanted += find_parameters(test, mark)

@@ -146,7 +146,7 @@ def _read_links(item: pytest.Item, name: str, read: Callable[[pytest.Mark], _Lin
         )
     example = '"redis:7"' if name == CONTAINER else 'db=dict(image="redis:7")'
     raise InvalidMarkerError(
-        f"{item.nodeid} uses the fixture {name}, and has no @pytest.mark.{name}",
+        f"{item.nodeid} asks for a {name}, and has no @pytest.mark.{name}",
         hint=f"write @pytest.mark.{name}({example}) on the test, its class or as pytestmark of its module",
     )
 

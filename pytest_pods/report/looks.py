@@ -11,14 +11,12 @@ if TYPE_CHECKING:
     from pytest_pods.engine.records import ContainerRecord, ContainerState
     from pytest_pods.engine.runtime.logs import Excerpt
 
-UNSPECIFIC_FIXTURES = frozenset({"", "container", "run_container", "pod", "run_pod", "pods"})
-"""Fixtures whose name says nothing of the container."""
-
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A container of a test. `state` is None where it cannot be read, and `trouble` says why; `log` is what it wrote
-    during the test, `events` is what happened to it; `networks` are names with the addresses on them.
+    """A container of a test. `fixture` is empty where its name says nothing of the container; `state` is None where it
+    cannot be read, and `trouble` says why; `log` is what it wrote during the test, `events` is what happened to it;
+    `networks` are names with the addresses on them.
 
     `since` is when the test's part of its life began, in seconds since the epoch; `error` is what its set-up failed
     with; `kept` is the command that enters it after the run, if it is kept.
@@ -79,6 +77,6 @@ def find_short_name(record: ContainerRecord, fixture: str = "") -> str:
         return record.membership.member
     if record.spec.name:
         return record.spec.name
-    if fixture not in UNSPECIFIC_FIXTURES:
+    if fixture:
         return fixture
     return record.image.partition("@")[0].rpartition("/")[2].partition(":")[0] or record.name

@@ -6,7 +6,6 @@ import signal
 from typing import TYPE_CHECKING
 
 from pytest_pods.engine.events import ContainerEventKind
-from pytest_pods.report.looks import UNSPECIFIC_FIXTURES
 from pytest_pods.report.texts import format_bytes, show, show_first_line
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ def _describe_identity(look: Look) -> str:
     record = look.record
     address = f" at {record.ip}" if record.ip and not look.networks else ""
     pod = f", pod {record.membership.pod_name}" if record.membership is not None else ""
-    fixture = "" if look.fixture in UNSPECIFIC_FIXTURES else f", fixture {look.fixture}"
+    fixture = f", fixture {look.fixture}" if look.fixture else ""
     return f"container {record.name} ({show(record.image)}){address}{pod}{fixture}"
 
 

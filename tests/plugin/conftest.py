@@ -13,14 +13,17 @@ from pytest_pods.engine.api import Engine
 
 REPOSITORY = Path(__file__).parents[2]
 
+OTHER_PLUGINS = ("anyio", "asyncio", "django", "pytest_cov", "randomly", "rerunfailures")
+"""Installed plugins that would change the order, the output or the time of runs; test_beside.py has runs with each."""
+
 
 @pytest.fixture(autouse=True)
 def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """The inner pytest loads the plugin of this checkout, installed or not, and none of the outer one's settings."""
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
     installed = entry_points(group="pytest11", name="pods")
-    # pytest-asyncio warns when it is configured, and takes a while to load.
-    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:asyncio" + ("" if installed else " -p pytest_pods.plugin"))
+    without = " ".join(f"-p no:{plugin}" for plugin in OTHER_PLUGINS)
+    monkeypatch.setenv("PYTEST_ADDOPTS", without + ("" if installed else " -p pytest_pods.plugin"))
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
     # Where this runs in a job of GitHub's, its annotations and its summary are of the outer run alone.
     for name in ("GITHUB_ACTIONS", "GITHUB_WORKSPACE", "GITHUB_STEP_SUMMARY"):

@@ -61,7 +61,7 @@ def test_test_that_wants_a_container_without_a_mark_is_told_how_to_ask(pytester:
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(
         [
-            "InvalidMarkerError: *::test_one uses the fixture container, and has no @pytest.mark.container",
+            "InvalidMarkerError: *::test_one asks for a container, and has no @pytest.mark.container",
             'hint: write @pytest.mark.container("redis:7") *',
         ]
     )

@@ -82,7 +82,7 @@ def make_look(
     name: str = "calm_otter",
     image: str = "example.test/redis:7",
     *,
-    fixture: str = "container",
+    fixture: str = "",
     state: ContainerState | None = None,
     lines: tuple[LogLine, ...] = (),
     omitted: int | None = 0,

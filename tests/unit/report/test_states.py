@@ -47,7 +47,6 @@ def test_block_has_what_there_is_to_know() -> None:
         "shop-db",
         "postgres:16",
         pod="shop",
-        fixture="pod",
         ports=(PublishedPort(5432, "tcp", "127.0.0.1", 40001, 1),),
         networks=(("backend", ("10.99.0.2", "fd00::2")), ("plain", ())),
         ip="10.99.0.2",
