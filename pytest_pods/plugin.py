@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_pods import settings as pods_settings
+from pytest_pods.fixtures.diagnostics import is_following
 from pytest_pods.fixtures.registration import build_fixtures
 from pytest_pods.fixtures.session import OWNER, SETTINGS
 from pytest_pods.markers.collection import mark_engine_tests, refuse_wrong_marks
@@ -83,6 +84,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         from pytest_pods.fixtures.diagnostics import ensure_following
 
         ensure_following(config)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    if is_following(session.config):
+        from pytest_pods.fixtures.lookahead_hooks import start_looking_ahead
+
+        start_looking_ahead(session)
 
 
 @pytest.hookimpl(trylast=True)

@@ -31,7 +31,8 @@ class Settings:
     `missing`: what happens to a test that needs something which the machine cannot do; `images`: pairs of an image as
     tests write it, with or without tag, and the reference that is used for it; `logs`: of which tests the logs of
     containers are shown, and when; `durations`: how many of the slowest are listed, 0 for all, None for no list;
-    `fixture_prefix`: what stands before the names of our fixtures.
+    `fixture_prefix`: what stands before the names of our fixtures;
+    `lookahead`: of how many of the next tests containers are made while one runs, 0 for none.
     """
 
     root: Path | None = None
@@ -45,6 +46,7 @@ class Settings:
     logs: Logs = "failed"
     durations: int | None = None
     fixture_prefix: str = ""
+    lookahead: int = 2
 
     @property
     def pull_policy(self) -> PullPolicy:
@@ -149,6 +151,7 @@ def _choice(*allowed: str) -> Callable[[object, _Place], str]:
     return parse
 
 
+_MOST_AHEAD = 64
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _LONGEST_S = 1e7
 
@@ -186,6 +189,13 @@ def _prefix(value: object, place: _Place) -> str:
         # pytest takes what begins so for hooks.
         place.refuse(value, "the beginning of a name, such as our_")
     return text
+
+
+def _tests(value: object, place: _Place) -> int:
+    text = str(value).strip()
+    if not (text.isascii() and text.isdigit()) or int(text) > _MOST_AHEAD:
+        place.refuse(value, f"a number of tests up to {_MOST_AHEAD}, or 0 to make nothing ahead")
+    return int(text)
 
 
 def _path(value: object, place: _Place) -> Path:
@@ -228,6 +238,7 @@ _PARSERS: dict[str, Callable[[Any, _Place], object]] = {
     "logs": _choice("failed", "all", "none", "live"),
     "durations": _count,
     "fixture_prefix": _prefix,
+    "lookahead": _tests,
 }
 
 
@@ -243,6 +254,7 @@ _DESCRIPTIONS: dict[str, tuple[str, str]] = {
     "images": ("NAME=REF", "use an image in place of another, which may be named without its tag; can be repeated"),
     "logs": ("WHICH", "logs of containers in reports: of failed tests (default), all or none; or live, as they come"),
     "fixture_prefix": ("PREFIX", "call our fixtures PREFIXcontainer, PREFIXpod, …, beside others of these names"),
+    "lookahead": ("N", "make the containers of the next N tests ready while one runs (default: 2; 0: none)"),
     "durations": ("N", "list the N slowest containers and images (0: all)"),
 }
 

@@ -41,7 +41,10 @@ _MOST_SEEN = 200
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A wait as this module makes them: what it looks at, what it says it is, and how often looking makes sense."""
+    """A wait as this module makes them: what it looks at, what it says it is, and how often looking makes sense.
+
+    `foreign`: looking calls a function that is not this module's, which may belong to one thread.
+    """
 
     description: str
     look: Callable[[Container], Readiness] = field(repr=False)
@@ -50,6 +53,7 @@ class Condition:
     accepts_exit: bool = False
     shortest_s: float = 0.002
     longest_s: float = 0.1
+    foreign: bool = False
 
     def interval_s(self, look: int) -> float:
         return min(self.shortest_s * 1.4 ** min(look, 40), self.longest_s)
@@ -117,7 +121,8 @@ def http(
             return Readiness(False, f"status {code}, body {_shorten(text)!r}")
         return Readiness(True)
 
-    return Condition(f"{method} {path} on port {wanted}", look, timeout, shortest_s=0.005)
+    foreign = callable(status) or callable(body)
+    return Condition(f"{method} {path} on port {wanted}", look, timeout, shortest_s=0.005, foreign=foreign)
 
 
 def log(
@@ -309,7 +314,13 @@ def _combine(
         watches_log=any(wait.watches_log for wait in waits),
         accepts_exit=all(accepting) if all_accept else any(accepting),
         shortest_s=0.005,
+        foreign=any(is_foreign(wait) for wait in waits),
     )
+
+
+def is_foreign(wait: Wait) -> bool:
+    """Whether looking calls functions that are not this module's."""
+    return getattr(wait, "foreign", True) is not False
 
 
 def _parse_all(name: str, conditions: tuple[object, ...]) -> tuple[Wait, ...]:

@@ -223,6 +223,7 @@ class Engine:
                     progress=self._progress,
                     counters=self._counters,
                     observe=self._extensions.observe,
+                    is_hidden=self._is_ahead,
                 )
             return self._images
 
@@ -264,8 +265,12 @@ class Engine:
                     launcher=session.start,
                     session=None if self._of_command_line else session.layout,
                     open_container=self._open_container,
+                    is_hidden=self._is_ahead,
                 )
             return self._volumes
+
+    def _is_ahead(self, record: ContainerRecord) -> bool:
+        return self._containers is not None and self._containers.ahead.has(record)
 
     def _open_container(self, record: ContainerRecord) -> Container:
         if record.session_id == self._session.id:
@@ -326,8 +331,10 @@ class Engine:
         """A container that is started and, where `wait=` is given, ready."""
         return self.run_from(build_container_spec(image, command, **options))
 
-    def create_from(self, spec: ContainerSpec) -> Container:
-        return self._service.create(spec)
+    def create_from(self, spec: ContainerSpec, *, ahead: bool = False) -> Container:
+        """One that is made `ahead` of its use has all that others have, but nobody at the other end of its link, and
+        nobody finds it or hears of it: it becomes the session's by `admit`."""
+        return self._service.create(spec, ahead=ahead)
 
     def run_from(self, spec: ContainerSpec) -> Container:
         return self._service.run(spec)
@@ -373,9 +380,38 @@ class Engine:
     def create_pod_from(self, spec: PodSpec) -> Pod:
         return self._pod_service.create(spec)
 
-    def run_pod_from(self, spec: PodSpec, *, on_failure: Callable[[Pod, PodsError], bool] | None = None) -> Pod:
-        """`on_failure` sees a pod that does not come up, which is then removed unless it answers True."""
-        return self._pod_service.run(spec, on_failure=on_failure)
+    def run_pod_from(
+        self,
+        spec: PodSpec,
+        *,
+        on_failure: Callable[[Pod, PodsError], bool] | None = None,
+        ahead: Callable[[Pod], None] | None = None,
+    ) -> Pod:
+        """`on_failure` sees a pod that does not come up, which is then removed unless it answers True. `ahead` gets the
+        pod before its members are made; it is then made ahead of its use, as by `create_from`."""
+        return self._pod_service.run(spec, on_failure=on_failure, ahead=ahead)
+
+    def has_current_images(self, container: Container) -> bool:
+        """Whether the references that it was made from still mean the same images."""
+        return self._service.has_current_images(container.record)
+
+    def let_out(self, thing: Container | Pod) -> None:
+        """What was made ahead of its use reaches others, and is reached, from now on. Raises CommandError."""
+        from pytest_pods.engine.container import Container
+
+        if isinstance(thing, Container):
+            self._service.let_out(thing.record)
+        else:
+            self._pod_service.let_out(thing.record)
+
+    def admit(self, thing: Container | Pod) -> None:
+        """What was made ahead of its use is there for everybody from now on, and counts; `let_out` comes before."""
+        from pytest_pods.engine.container import Container
+
+        if isinstance(thing, Container):
+            self._service.admit(thing.record)
+        else:
+            self._pod_service.admit(thing.record)
 
     def pod(self, name: str) -> Pod:
         """A pod of this session by name, ID or the ID's beginning. Raises PodNotFoundError."""

@@ -12,9 +12,11 @@ if TYPE_CHECKING:
 
 class ContainerEventKind(enum.Enum):
     """READY and NOT_READY are of the container's own wait, AWAITED and NOT_SEEN of any other condition. REMOVING is
-    told while all of the container is still there."""
+    told while all of the container is still there. TAKEN is of one that was made ahead, when it was asked for: what
+    happened to it before is told then, too."""
 
     CREATED = "created"
+    TAKEN = "taken"
     STARTED = "started"
     READY = "ready"
     NOT_READY = "not ready"

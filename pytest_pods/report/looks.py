@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pytest_pods.engine.events import ContainerEventKind
+
 if TYPE_CHECKING:
     from pytest_pods.engine.events import ContainerEvent
     from pytest_pods.engine.records import ContainerRecord, ContainerState
@@ -44,12 +46,18 @@ class Look:
 
 
 def order_looks(looks: Sequence[Look]) -> list[Look]:
-    """In the order in which containers were made, and the members of a pod together, in the order of its mark."""
+    """In the order in which containers came to be the test's, and the members of a pod together, in the order of its
+    mark."""
     first: dict[str, float] = {}
     for look in looks:
-        group = _find_group(look)
-        first[group] = min(first.get(group, look.record.created), look.record.created)
+        group, came = _find_group(look), _find_coming(look)
+        first[group] = min(first.get(group, came), came)
     return sorted(looks, key=lambda look: (first[_find_group(look)], _find_position(look), look.record.created))
+
+
+def _find_coming(look: Look) -> float:
+    taken = (event.at for event in look.events if event.kind is ContainerEventKind.TAKEN)
+    return next(taken, look.record.created)
 
 
 def _find_group(look: Look) -> str:

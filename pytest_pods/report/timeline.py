@@ -134,6 +134,8 @@ def describe_event(event: ContainerEvent) -> str | None:
     match event.kind:
         case Happened.CREATED | Happened.REMOVING:
             return None
+        case Happened.TAKEN:
+            return "taken by the test, made ahead of it"
         case Happened.STARTED:
             return f"started {event.text}".rstrip()
         case Happened.READY:

@@ -96,12 +96,17 @@ def build_bridge_commands_6() -> str:
     )
 
 
-def build_outer_commands(lease: Lease, namespace: Path) -> str:
-    """`ip -batch` input, for the session's namespace, that makes a container's link."""
-    return (
-        f"link add {lease.host_link} mtu {_MTU} type veth peer name eth0 mtu {_MTU} netns {namespace}\n"
-        f"link set {lease.host_link} master {_BRIDGE} up\n"
+def build_outer_commands(lease: Lease, namespace: Path, *, cut_off: bool = False) -> str:
+    """`ip -batch` input, for the session's namespace, that makes a container's link. The link of one that is `cut_off`
+    is up, and leads nowhere."""
+    return f"link add {lease.host_link} mtu {_MTU} type veth peer name eth0 mtu {_MTU} netns {namespace}\n" + (
+        f"link set {lease.host_link} up\n" if cut_off else build_joining_command(lease)
     )
+
+
+def build_joining_command(lease: Lease) -> str:
+    """`ip -batch` input, for the session's namespace, that puts a container's link on the bridge."""
+    return f"link set {lease.host_link} master {_BRIDGE} up\n"
 
 
 def build_inner_commands(lease: Lease, *, six: bool) -> str:
@@ -217,10 +222,11 @@ class Uplink:
             return False
         return True
 
-    def plug(self, lease: Lease, *, namespace: Path) -> None:
-        """Gives the network namespace at `namespace` an `eth0` with an address and the default route."""
+    def plug(self, lease: Lease, *, namespace: Path, cut_off: bool = False) -> None:
+        """Gives the network namespace at `namespace` an `eth0` with an address and the default route; with `cut_off`
+        nobody is at its other end before `let_out`."""
         self.ensure_up()
-        run_ip(self._sandbox, build_outer_commands(lease, namespace), doing=f"linking {namespace}")
+        run_ip(self._sandbox, build_outer_commands(lease, namespace, cut_off=cut_off), doing=f"linking {namespace}")
         run_ip(
             self._sandbox,
             build_inner_commands(lease, six=self._six),
@@ -229,6 +235,10 @@ class Uplink:
             # It has the addresses that it is to have: slirp4netns's advertisements would give it others beside.
             before="echo 0 >/proc/sys/net/ipv6/conf/eth0/accept_ra" if self._six else None,
         )
+
+    def let_out(self, lease: Lease) -> None:
+        """Joins a link that was cut off with the others."""
+        run_ip(self._sandbox, build_joining_command(lease), doing=f"letting {lease.host_link} out")
 
     def unplug(self, lease: Lease) -> None:
         """Takes a link away, both its ends; fine if it is not there."""

@@ -9,7 +9,7 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pytest_pods.engine.container import Container
 from pytest_pods.engine.errors import (
@@ -20,6 +20,7 @@ from pytest_pods.engine.errors import (
 )
 from pytest_pods.engine.events import ContainerEventKind
 from pytest_pods.engine.extensions import Extensions
+from pytest_pods.engine.services.ahead import Ahead
 from pytest_pods.engine.services.container_records import iterate_container_records
 from pytest_pods.engine.services.creation import Creation, HostFacts, read_host_facts
 from pytest_pods.engine.services.inside import Inside
@@ -33,7 +34,8 @@ from pytest_pods.engine.services.pod_records import list_pod_records
 from pytest_pods.engine.services.publishing import forward_ports
 from pytest_pods.engine.services.sharing import introduce, join_network
 from pytest_pods.engine.services.telling import Teller
-from pytest_pods.engine.services.wiring import Wirer
+from pytest_pods.engine.services.wiring import Wirer, rebuild_wiring
+from pytest_pods.engine.specs.container import PullPolicy
 from pytest_pods.engine.specs.mounts import ImageMount
 
 if TYPE_CHECKING:
@@ -54,8 +56,11 @@ if TYPE_CHECKING:
     from pytest_pods.engine.services.sessions import Session
     from pytest_pods.engine.services.stats import StatsReader
     from pytest_pods.engine.services.volumes import VolumeService
-    from pytest_pods.engine.specs.container import ContainerSpec, PullPolicy
+    from pytest_pods.engine.specs.container import ContainerSpec
     from pytest_pods.engine.waiting import Wait
+
+_Containers: TypeAlias = list[Container]
+"""Inside the class `list` is a method."""
 
 
 class ContainerService:
@@ -84,7 +89,8 @@ class ContainerService:
         self.networks = NetworkService(session)
         self.wirer = Wirer(session, self.networks)
         self.planner = Planner(session, self.wirer)
-        self._teller = Teller(self.extensions.observe, lambda record: Container(record, self))
+        self.ahead = Ahead(self.extensions.observe)
+        self._teller = Teller(self.extensions.observe, lambda record: Container(record, self), ahead=self.ahead)
         self.lifecycle = Lifecycle(
             session,
             runtime=lambda: self.host_facts().runtime,
@@ -98,9 +104,9 @@ class ContainerService:
         self._execs: ExecService | None = None
         self._health: HealthService | None = None
 
-    def create(self, spec: ContainerSpec, *, joined: Joined | None = None) -> Container:
+    def create(self, spec: ContainerSpec, *, joined: Joined | None = None, ahead: bool = False) -> Container:
         """A container that waits to be started, in the pod, or the network of the container, that its spec names, or as
-        the member of `joined`.
+        the member of `joined`. One that is made `ahead` is nobody's before `admit`.
 
         What was half made when something failed is removed again.
         """
@@ -111,7 +117,9 @@ class ContainerService:
         spec = self.extensions.resolve(spec)
         in_network = self._find_network(spec)
         images = self._images()
-        policy = spec.pull or self._pull_policy
+        ahead = ahead or (joined is not None and self.ahead.has_id(joined.pod.id))
+        # Nobody waits long for what nobody has asked for.
+        policy = PullPolicy.NEVER if ahead else spec.pull or self._pull_policy
         image = images.ensure(spec.image, policy=policy, platform=spec.platform)
         mounted = [images.ensure(one.image, policy=policy) for one in spec.mounts if isinstance(one, ImageMount)]
         began = time.monotonic()
@@ -121,6 +129,8 @@ class ContainerService:
         if spec.max_memory is not None:
             self._session.cgroups.require_group(subject=spec.name or spec.image)
         plan = self.planner.plan(spec, image, joined, in_network=in_network)
+        if ahead and joined is None:
+            self.ahead.add(plan.record.id)
         plan.record = with_mounts(plan.record, image.config, mounted)
         if joined is not None and joined.pod.volumes:
             from pytest_pods.engine.services.pod_volumes import settle_pod_volumes
@@ -138,7 +148,10 @@ class ContainerService:
             record = self._forward(plan)
             introduce(self._session, self.networks, record)
             plugged = self.wirer.connect_in_background(
-                plan.wiring, owner=record.id, namespace=self.lifecycle.layout(record).namespace("net")
+                plan.wiring,
+                owner=record.id,
+                namespace=self.lifecycle.layout(record).namespace("net"),
+                cut_off=self.ahead.has(record),
             )
             try:
                 self.lifecycle.ensure_pids(record)
@@ -161,9 +174,32 @@ class ContainerService:
             raise
         finally:
             plan.close()
-        self._counters.count_container()
+        if not self.ahead.has(record):
+            self._counters.count_container()
         self._teller.tell(ContainerEventKind.CREATED, record, began=began)
         return Container(record, self)
+
+    def admit(self, record: ContainerRecord) -> None:
+        """A container that was made ahead is the session's from now on, as if it had just been made."""
+        self.count_admitted(record)
+        self.ahead.admit(record.id, record)
+
+    def has_current_images(self, record: ContainerRecord) -> bool:
+        """Whether the references that a container was made from still mean the same images."""
+        images = self._images()
+        asked = [record.image, *(one.image for one in record.spec.mounts if isinstance(one, ImageMount))]
+        found = [images.find(reference) for reference in asked]
+        return [str(one.id) for one in found if one is not None] == [record.image_id, *record.mounted_images]
+
+    def let_out(self, record: ContainerRecord) -> None:
+        """From now on somebody is at the other end of its link, if it has one of its own."""
+        if record.shared_network is None:
+            self.wirer.let_out(rebuild_wiring(record.spec.network, ip=record.ip, interfaces=()))
+
+    def count_admitted(self, record: ContainerRecord) -> None:
+        """Counts and tells; what happened before is told when it is there for everybody."""
+        self._counters.count_container()
+        self._teller.tell(ContainerEventKind.TAKEN, record)
 
     def run(self, spec: ContainerSpec) -> Container:
         """A container that is started and, where the spec has a wait, ready; one that does not get there is removed."""
@@ -267,8 +303,12 @@ class ContainerService:
         return creation.start_monitor(creation.write_configuration(image.config))
 
     def list(self) -> list[Container]:
-        """All containers of the session, oldest first; one that is half made, and one that only holds a pod's PID
-        namespace, is passed over."""
+        """All containers of the session, oldest first; one that is half made or made ahead, and one that only holds a
+        pod's PID namespace, is passed over."""
+        return [container for container in self.list_with_ahead() if not self.ahead.has(container.record)]
+
+    def list_with_ahead(self) -> _Containers:
+        """As `list`, with those that were made ahead."""
         if not self._session.started:
             return []
         found = [

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from pytest_pods.engine.events import Event
     from pytest_pods.engine.oci.descriptor import Platform
+    from pytest_pods.engine.records import ContainerRecord
     from pytest_pods.engine.registry.client import RegistryClient
     from pytest_pods.engine.services.counters import Counters
     from pytest_pods.engine.state.layout import StoreLayout
@@ -59,13 +60,16 @@ class ImageService:
         progress: Progress | None = None,
         counters: Counters | None = None,
         observe: Callable[[Event], None] | None = None,
+        is_hidden: Callable[[ContainerRecord], bool] = lambda _record: False,
     ) -> None:
+        """Containers that are `is_hidden` keep their layers, and nobody from removing an image."""
         self._store = store
         self._insecure = tuple(insecure_registries)
         self._progress: Progress = progress or NoProgress()
         self._counters = counters
         self._observe = observe
         self._launcher = launcher
+        self._is_hidden = is_hidden
         self._lock = threading.Lock()
         self._client: RegistryClient | None = None
         self._records = ImageStore(store)
@@ -201,7 +205,7 @@ class ImageService:
             siblings = [one for one in self._records.list() if one.image_id == records[0].image_id]
             doomed = siblings if self._names_id(text) else [records[0]]
             if not force:
-                names = tuple(record.name for record in users.of(doomed[0].image_id))
+                names = tuple(one.name for one in users.of(doomed[0].image_id) if not self._is_hidden(one))
                 _check_removal(text, doomed=doomed, last=len(doomed) == len(siblings), users=names)
             self._records.remove(doomed)
             self._collect(users.layers)

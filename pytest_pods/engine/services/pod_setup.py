@@ -110,11 +110,11 @@ class PodSetup:
         layout.record_file.write_bytes(record.to_bytes())
         return record
 
-    def plug(self, record: PodRecord) -> None:
-        """Joins its networks, or the way out."""
+    def plug(self, record: PodRecord, *, cut_off: bool = False) -> None:
+        """Joins its networks, or the way out, where one that is `cut_off` reaches nobody yet."""
         namespace = self._session.layout.pod(record.id).namespace("net")
         self._wirer.connect(
-            self._wiring, owner=record.id, namespace=namespace, more_names=self._member_names
+            self._wiring, owner=record.id, namespace=namespace, more_names=self._member_names, cut_off=cut_off
         )
 
     def close(self) -> None:

@@ -58,26 +58,57 @@ class PodService:
 
     def create(self, spec: PodSpec) -> Pod:
         """A pod whose members wait to be started. What was half made when something failed is removed again."""
-        return self._make(spec, start=False, on_failure=None)
+        return self._make(spec, start=False)
 
-    def run(self, spec: PodSpec, *, on_failure: Callable[[Pod, PodsError], bool] | None = None) -> Pod:
+    def run(
+        self,
+        spec: PodSpec,
+        *,
+        on_failure: Callable[[Pod, PodsError], bool] | None = None,
+        ahead: Callable[[Pod], None] | None = None,
+    ) -> Pod:
         """A pod whose members have started and are ready; one that does not get there is removed, unless `on_failure`
-        says that it is to be kept.
+        says that it is to be kept. With `ahead`, which is told of it as soon as it is there, it is nobody's before
+        `admit`.
 
         Raises PodFailedError for a member that ends or does not get ready, and what creating one raises.
         """
-        return self._make(spec, start=True, on_failure=on_failure)
+        return self._make(spec, start=True, on_failure=on_failure, ahead=ahead)
 
-    def _make(self, spec: PodSpec, *, start: bool, on_failure: Callable[[Pod, PodsError], bool] | None) -> Pod:
+    def admit(self, record: PodRecord) -> None:
+        """A pod that was made ahead is the session's from now on, as if it had just been made."""
+        members = [one.record for one in self.members(record).values()]
+        for member in members:
+            self._containers.count_admitted(member)
+        self._containers.ahead.admit(record.id, *members)
+
+    def let_out(self, record: PodRecord) -> None:
+        """From now on somebody is at the other end of its link, or of those of its members."""
+        self._containers.wirer.let_out(find_wiring(self._session, record))
+        for member in self.members(record).values():
+            self._containers.let_out(member.record)
+
+    def _make(
+        self,
+        spec: PodSpec,
+        *,
+        start: bool,
+        on_failure: Callable[[Pod, PodsError], bool] | None = None,
+        ahead: Callable[[Pod], None] | None = None,
+    ) -> Pod:
         facts = self._containers.host_facts()
         setup = PodSetup(self._session, self._containers.wirer, facts=facts)
         record = setup.plan(spec)
+        if ahead is not None:
+            self._containers.ahead.add(record.id)
         made: dict[str, Container] = {}
         with self._lock:
             self._made[record.id] = made
         try:
             record = setup.make(record, spec)
             setup.close()
+            if ahead is not None:
+                ahead(Pod(record, self, spec))
             if self._holds_pids(record):
                 create_infra(self._session, record, facts=facts, lifecycle=self._containers.lifecycle)
 
@@ -95,7 +126,7 @@ class PodService:
                 obtain=obtain,
                 remove=lambda container: self._containers.lifecycle.remove(container.record, force=True),
                 timeout=self._containers.default_timeout,
-                before=[lambda: setup.plug(record)],
+                before=[lambda: setup.plug(record, cut_off=ahead is not None)],
             )
             if start:
                 bringing.start()
@@ -126,18 +157,24 @@ class PodService:
     # finding
 
     def list(self) -> list[Pod]:
-        """All pods of the session, oldest first; one that is half made is passed over."""
-        return [Pod(record, self) for record in pod_records.list_pod_records(self._session)]
+        """All pods of the session, oldest first; one that is half made, or made ahead, is passed over."""
+        ahead = self._containers.ahead
+        return [
+            Pod(record, self) for record in pod_records.list_pod_records(self._session) if not ahead.has_id(record.id)
+        ]
 
     def get(self, name: str) -> Pod:
         """By name, ID or the ID's beginning. Raises PodNotFoundError."""
-        return Pod(pod_records.get_pod_record(self._session, name), self)
+        record = pod_records.get_pod_record(self._session, name)
+        if self._containers.ahead.has_id(record.id):
+            raise PodNotFoundError(f"no pod {name!r} in session {self._session.id}")
+        return Pod(record, self)
 
     def members(self, record: PodRecord) -> Mapping[str, Container]:
         """The members that there are, by what the pod calls them, in the order in which they were named."""
         found = [
             container
-            for container in self._containers.list()
+            for container in self._containers.list_with_ahead()
             if container.record.membership is not None and container.record.membership.pod_id == record.id
         ]
         found.sort(key=lambda one: one.record.membership.position if one.record.membership else 0)
@@ -266,6 +303,7 @@ class PodService:
             steps.append(lambda: lifecycle.remove_all(infra))
         shared = build_removal_steps(self._session, record, wirer=wirer)
         collect_faults(f"removing pod {record.name}", [*steps, *shared])
+        self._containers.ahead.forget(record.id)
         with self._lock:
             self._made.pop(record.id, None)
 

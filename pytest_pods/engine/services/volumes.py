@@ -54,14 +54,17 @@ class VolumeService:
         launcher: Callable[[], Sandbox],
         session: SessionLayout | None,
         open_container: Callable[[ContainerRecord], Container],
+        is_hidden: Callable[[ContainerRecord], bool],
     ) -> None:
         """`store` says where to make what is then moved to `layout`; `session` is the one whose containers use the
-        volumes, None for the command line's, whichever that is; `open_container` gives the handle of one of them."""
+        volumes, None for the command line's, whichever that is; `open_container` gives the handle of one of them. What
+        goes with one that `is_hidden` is not listed."""
         self.layout = layout
         self._store = store
         self._launcher = launcher
         self._session = session
         self._open_container = open_container
+        self._is_hidden = is_hidden
         self._volumes = VolumeStore(layout, store=store, launcher=launcher)
 
     # making and finding
@@ -91,7 +94,7 @@ class VolumeService:
 
     def list(self) -> _Volumes:
         """Named ones by name, then those that go with a container."""
-        anonymous = (find_record(layout) for layout in self._anonymous())
+        anonymous = (find_record(layout) for layout in self._anonymous(hidden=self._is_hidden))
         records = (*self._volumes.list(), *anonymous)
         return [Volume(record, self) for record in records if record is not None]
 
@@ -140,8 +143,12 @@ class VolumeService:
         session = self._store.session(session_id)
         return session if is_live(session) else None
 
-    def _anonymous(self) -> Iterator[VolumeLayout]:
+    def _anonymous(
+        self, *, hidden: Callable[[ContainerRecord], bool] = lambda _record: False
+    ) -> Iterator[VolumeLayout]:
         for session, record in self._containers():
+            if hidden(record):
+                continue
             place = session.container(record.id).volumes
             for mount in _volumes_of(record):
                 if mount.anonymous and mount.name is not None:

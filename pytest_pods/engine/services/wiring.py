@@ -116,14 +116,21 @@ class Wirer:
         return self._take_lease()
 
     def connect(
-        self, wiring: Wiring, *, owner: str, namespace: Path, more_names: Sequence[str] = ()
+        self,
+        wiring: Wiring,
+        *,
+        owner: str,
+        namespace: Path,
+        more_names: Sequence[str] = (),
+        cut_off: bool = False,
     ) -> None:
-        """Puts the namespace where it was planned; `more_names` are those of who will be in it, and may go again.
+        """Puts the namespace where it was planned; `more_names` are those of who will be in it, and may go again. One
+        that is `cut_off` reaches nobody on the way out before `let_out`.
 
         Raises NetworkError, MissingProgramError.
         """
         if wiring.lease is not None:
-            self._session.uplink.plug(wiring.lease, namespace=namespace)
+            self._session.uplink.plug(wiring.lease, namespace=namespace, cut_off=cut_off)
         elif wiring.interfaces:
             self._networks.plug(
                 wiring.interfaces,
@@ -133,7 +140,14 @@ class Wirer:
                 more_names=more_names,
             )
 
-    def connect_in_background(self, wiring: Wiring, *, owner: str, namespace: Path) -> Callable[[], None]:
+    def let_out(self, wiring: Wiring) -> None:
+        """Ends the state of being cut off."""
+        if wiring.lease is not None:
+            self._session.uplink.let_out(wiring.lease)
+
+    def connect_in_background(
+        self, wiring: Wiring, *, owner: str, namespace: Path, cut_off: bool = False
+    ) -> Callable[[], None]:
         """Starts to; the answer waits for it and raises what went wrong."""
         if wiring.lease is None and not wiring.interfaces:
             return lambda: None
@@ -141,7 +155,7 @@ class Wirer:
 
         def connect() -> None:
             try:
-                self.connect(wiring, owner=owner, namespace=namespace)
+                self.connect(wiring, owner=owner, namespace=namespace, cut_off=cut_off)
             except BaseException as error:
                 faults.append(error)
 
