@@ -243,7 +243,7 @@ _PARSERS: dict[str, Callable[[Any, _Place], object]] = {
 
 
 _KEEP_DESCRIPTION = "keep containers for a look after the run: those of failed tests, or all (without a value: all)"
-_DESCRIPTIONS: dict[str, tuple[str, str]] = {
+DESCRIPTIONS: dict[str, tuple[str, str]] = {
     "keep": ("failed|always", _KEEP_DESCRIPTION),
     "keep_for": ("TIME", "how long kept containers live, such as 90s, 15m or 2h (default: 1h)"),
     "pull": ("WHEN", "ask the registry for an image: missing (default), always, newer or never"),
@@ -261,8 +261,10 @@ _DESCRIPTIONS: dict[str, tuple[str, str]] = {
 
 def add_options(parser: pytest.Parser) -> None:
     """Offers every setting as an option of pytest and as a line of its ini file."""
-    group = parser.getgroup("pods", "containers (pytest-pods)")
-    for name, (metavar, description) in _DESCRIPTIONS.items():
+    group = parser.getgroup(
+        "pods", "containers (pytest-pods): each also as PYTEST_PODS_… in the environment, pods_… in the ini file"
+    )
+    for name, (metavar, description) in DESCRIPTIONS.items():
         extra: dict[str, Any] = {}
         if name == "keep":
             extra = {"nargs": "?", "const": "always"}

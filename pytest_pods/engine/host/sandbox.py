@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from pytest_pods.engine.errors import (
+    HostError,
     MissingProgramError,
     SandboxLostError,
     SystemCallError,
@@ -148,6 +149,16 @@ def helper_path() -> Path:
     return path
 
 
+def _translate_refusal(error: OSError) -> HostError:
+    """Why the kernel did not start the helper."""
+    if error.errno in (errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOEXEC):
+        return MissingProgramError(
+            f"the native helper {helper_path()} cannot be executed: {error.strerror}",
+            hint="install the package with pip, which builds it, on a file system that is not mounted noexec",
+        )
+    return SystemCallError(f"starting {helper_path()}: {error.strerror}", call="execve", errno=error.errno or 0)
+
+
 class Sandbox:
     """A live sandbox. Thread-safe. Implements `process.Launcher`."""
 
@@ -157,17 +168,19 @@ class Sandbox:
 
     @classmethod
     def start(cls, spec: SandboxSpec) -> Sandbox:
-        """Starts janitor and init; they end with this process. Raises SystemCallError, UnsupportedHostError."""
+        """Starts janitor and init; they end with this process. Raises SystemCallError, UnsupportedHostError,
+        MissingProgramError."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         channel = Channel(ours)
         owner = os.pidfd_open(os.getpid())
         try:
             janitor = _spawn_janitor(spec, control=theirs.fileno(), owner=owner)
+        except MissingProgramError:
+            channel.close()
+            raise
         except OSError as error:
             channel.close()
-            raise SystemCallError(
-                f"starting {helper_path()}: {error.strerror}", call="execve", errno=error.errno or 0
-            ) from error
+            raise _translate_refusal(error) from error
         finally:
             theirs.close()
             os.close(owner)

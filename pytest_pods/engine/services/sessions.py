@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from pytest_pods.engine.errors import (
     CleanupError,
+    MissingProgramError,
     PodsError,
     PodsWarning,
     SandboxLostError,
@@ -195,6 +196,10 @@ class Session:
                     scope=cgroups.scope,
                 )
             )
+        except (MissingProgramError, SystemCallError):
+            # The sandbox has never been there to tidy up, and the next attempt is of the same session.
+            state.discard_session(layout)
+            raise
         finally:
             os.close(lock)
         self._record = record

@@ -91,7 +91,7 @@ def test_pull_policy_is_the_engines() -> None:
 
 
 def test_every_setting_has_parser_and_description() -> None:
-    assert set(settings.setting_names()) == set(settings._PARSERS) == set(settings._DESCRIPTIONS)
+    assert set(settings.setting_names()) == set(settings._PARSERS) == set(settings.DESCRIPTIONS)
 
 
 @pytest.mark.parametrize(
