@@ -19,8 +19,9 @@ demo: setup ## make images of Redis and PostgreSQL, pull them from a registry, t
 test: setup ## run the test suite (PYTEST_ARGS="-k pull", WORKERS=4)
 	$(PYTHON_IN_VENV) -m pytest -n $(WORKERS) $(PYTEST_ARGS)
 
-bench: setup ## measure against podman and write a table to benchmarks/results/
+bench: setup ## measure against podman and Testcontainers, and write a table to benchmarks/results/
 	@scripts/setup system bench
+	@$(PYTHON_IN_VENV) -m pip install --quiet --disable-pip-version-check 'testcontainers>=4.10'
 	$(PYTHON_IN_VENV) -m benchmarks
 
 check: setup ## static checks: ruff and mypy --strict

@@ -12,9 +12,11 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.cases import build_cases
+from benchmarks.docker import private_docker
 from benchmarks.harness import build_table, measure
 from benchmarks.images import large_image, small_image
 from benchmarks.podman import private_podman
+from benchmarks.suites import build_suite_cases
 from pytest_pods import Engine
 from tests.support.registry import Registry, run_registry
 
@@ -27,14 +29,20 @@ def main() -> int:
         tempfile.TemporaryDirectory(prefix="pods-bench-") as place,
         run_registry(Path(place) / "registry") as registry,
         private_podman(Path(place) / "podman") as podman,
+        private_docker(Path(place) / "docker") as docker,
     ):
         directory = Path(place)
         small, large = _push(registry)
         podman.run("pull", "-q", "--tls-verify=false", small)
         with Engine.open(root=directory / "store") as pods:
             pods.pull(small)
+            small_image().write_docker_archive(archive := directory / "small.tar")
+            cases = [
+                *build_cases(pods, podman, small=small, large=large, directory=directory),
+                *build_suite_cases(podman, docker, small, archive, directory),
+            ]
             results = []
-            for case in build_cases(pods, podman, small=small, large=large, directory=directory):
+            for case in cases:
                 if options.only in case.name:
                     print(f"measuring: {case.name}", flush=True)
                     results.append(measure(case, rounds=options.rounds))
@@ -73,7 +81,8 @@ def _facts() -> str:
     user = "root" if os.geteuid() == 0 else "an ordinary user"
     return (
         f"{datetime.date.today()}, {release}, kernel {platform.release()}, {os.cpu_count()} cores, as {user}; "
-        f"{_version('podman', '--version')}, {_version('runc', '--version')}, {_version('conmon', '--version')}, "
+        f"{_version('podman', '--version')}, {_version('dockerd', '--version')}, "
+        f"{_version('runc', '--version')}, {_version('conmon', '--version')}, "
         f"Python {platform.python_version()}. Times are medians (smallest to largest), the sides measured in turns.\n"
     )
 

@@ -30,6 +30,7 @@ class Case:
     unit: Unit = "ms"
     difference: bool = False
     rounds: int | None = None
+    warm_up: int = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +58,12 @@ class Result:
         return self.figure <= self.target
 
 
-def measure(case: Case, *, rounds: int, warm_up: int = 2) -> Result:
+def measure(case: Case, *, rounds: int) -> Result:
     """Runs the sides in turns, each first in every second round."""
     ours: list[float] = []
     theirs: list[float] = []
     count = case.rounds or rounds
-    for number in range(-min(warm_up, count), count):
+    for number in range(-min(case.warm_up, count), count):
         pairs = [(case.ours, ours)] + ([(case.theirs, theirs)] if case.theirs else [])
         for side, figures in pairs if number % 2 else reversed(pairs):
             if case.between is not None:
@@ -84,7 +85,7 @@ def _once(side: Callable[[], float | None]) -> float:
 def build_table(results: Iterable[Result]) -> str:
     """A Markdown table; times are `median (min to max)`."""
     lines = [
-        "| what | ours | podman | figure | target | met |",
+        "| what | ours | theirs | figure | target | met |",
         "| --- | ---: | ---: | ---: | ---: | --- |",
     ]
     for result in results:

@@ -40,19 +40,22 @@ class Podman:
     def run(self, *arguments: str) -> str:
         """`podman ARGUMENTS…`; raises RuntimeError with what it said."""
         done = subprocess.run(
-            [self.program, *self._options(), *arguments],
-            env=self._environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=300,
+            [self.program, *self.options, *arguments],
+            env={**os.environ, **self.environment}, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            check=False, timeout=300,
         )  # fmt: skip
         if done.returncode != 0:
             raise RuntimeError(f"podman {' '.join(arguments)}: {done.stderr.strip()}")
         return done.stdout
 
-    def _options(self) -> list[str]:
+    @property
+    def options(self) -> list[str]:
         places = ["--root", str(self.directory / "root"), "--runroot", str(self.directory / "run")]
         return [*places, "--tmpdir", str(self.directory / "tmp"), "--storage-driver", "overlay"]
 
-    def _environment(self) -> dict[str, str]:
-        return {**os.environ, "CONTAINERS_CONF": str(self.directory / "containers.conf")}
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"CONTAINERS_CONF": str(self.directory / "containers.conf")}
 
 
 @contextmanager

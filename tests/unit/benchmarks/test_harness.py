@@ -34,8 +34,8 @@ def test_table_says_which_target_is_missed() -> None:
 
 def test_sides_take_turns_and_warm_up_is_not_counted() -> None:
     calls: list[str] = []
-    case = Case("x", 1, ours=lambda: calls.append("ours"), theirs=lambda: calls.append("theirs"))
-    measured = measure(case, rounds=4, warm_up=2)
+    case = Case("x", 1, ours=lambda: calls.append("ours"), theirs=lambda: calls.append("theirs"), warm_up=2)
+    measured = measure(case, rounds=4)
     assert len(measured.ours) == len(measured.theirs) == 4
     assert len(calls) == 12
     pairs = [calls[index : index + 2] for index in range(0, 12, 2)]
@@ -47,11 +47,11 @@ def test_what_is_done_between_is_not_counted_and_comes_before_every_side() -> No
     calls: list[str] = []
     case = Case(
         "x", 1, ours=lambda: calls.append("ours"), theirs=lambda: calls.append("theirs"),
-        between=lambda: calls.append("between"),
+        between=lambda: calls.append("between"), warm_up=0,
     )  # fmt: skip
-    measure(case, rounds=1, warm_up=0)
+    measure(case, rounds=1)
     assert calls[::2] == ["between", "between"]
 
 
 def test_side_that_measures_itself_is_believed() -> None:
-    assert measure(Case("x", 1, ours=lambda: 42.0), rounds=1, warm_up=0).ours == (42.0,)
+    assert measure(Case("x", 1, ours=lambda: 42.0, warm_up=0), rounds=1).ours == (42.0,)
