@@ -19,6 +19,8 @@ struct client {
     unsigned references;
     unsigned tasks;
     bool owner;
+    /* The session's lease does not run while it is connected. */
+    bool holds_lease;
 };
 
 /* Takes the socket. NULL if it cannot be watched or there are too many connections; it is closed then. */

@@ -121,7 +121,7 @@ void request_serve(struct client *client, const struct message *message, int *de
         forward_serve(client, message, descriptors, count);
         return;
     case KIND_KEEP:
-        finish(client, id, session_keep(message, &failure), &failure);
+        finish(client, id, session_keep(client, message, &failure), &failure);
         return;
     case KIND_SHUTDOWN:
         client_ok(client, id);

@@ -24,6 +24,9 @@ static struct watch listener = {.descriptor = -1};
 static char *listener_path;
 static const struct client *last_to_serve;
 static bool is_kept;
+/* What the lease is, also while clients hold it. */
+static uint64_t lease_s;
+static unsigned lease_holders;
 static int level;
 
 void session_end(void)
@@ -58,12 +61,6 @@ int session_open(int link, int session_level)
     return watch_add(&janitor, EPOLLIN | EPOLLRDHUP);
 }
 
-void session_client_left(const struct client *client)
-{
-    if ((client->owner && !is_kept) || client == last_to_serve) {
-        session_end();
-    }
-}
 
 void session_client_served(const struct client *client)
 {
@@ -90,7 +87,7 @@ static int take_owner_out(struct failure *failure)
     return 0;
 }
 
-static int set_lease(uint64_t seconds, struct failure *failure)
+static int arm_lease(uint64_t seconds, struct failure *failure)
 {
     if (lease.descriptor == -1) {
         /* Counts while the machine sleeps, too: a lease is meant in the user's time. */
@@ -114,6 +111,38 @@ static bool is_our_own(int connection)
     struct ucred peer;
     socklen_t length = sizeof peer;
     return getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 && peer.uid == geteuid();
+}
+
+/* While somebody holds the lease, it does not run. */
+static int set_lease(uint64_t seconds, struct failure *failure)
+{
+    if (arm_lease(lease_holders > 0 ? 0 : seconds, failure) == -1) {
+        return -1;
+    }
+    lease_s = seconds;
+    return 0;
+}
+
+static void hold_lease(struct client *client)
+{
+    if (!client->holds_lease) {
+        client->holds_lease = true;
+        lease_holders++;
+    }
+}
+
+void session_client_left(struct client *client)
+{
+    struct failure failure;
+    if ((client->owner && !is_kept) || client == last_to_serve) {
+        session_end();
+    }
+    if (client->holds_lease) {
+        client->holds_lease = false;
+        if (--lease_holders == 0 && arm_lease(lease_s, &failure) == -1) {
+            give_up("the lease cannot be set");
+        }
+    }
 }
 
 /* False if nobody waits. */
@@ -220,13 +249,25 @@ static int move_listener(const char *path, struct failure *failure)
     return 0;
 }
 
-int session_keep(const struct message *message, struct failure *failure)
+int session_keep(struct client *client, const struct message *message, struct failure *failure)
 {
     const char *path = message_text(message, TAG_PATH);
+    uint32_t flags = message_u32(message, TAG_FLAGS, 0);
+    uint64_t seconds = message_u64(message, TAG_LEASE, 0);
+    if ((flags & ~(uint32_t)(KEEP_OWNED | KEEP_WHILE_CONNECTED)) != 0 ||
+        ((flags & KEEP_OWNED) != 0 && (is_kept || seconds != 0 || flags != KEEP_OWNED))) {
+        return fail_with(failure, EINVAL, "message", "FLAGS");
+    }
     if (path != NULL && move_listener(path, failure) == -1) {
         return -1;
     }
-    if (set_lease(message_u64(message, TAG_LEASE, 0), failure) == -1) {
+    if ((flags & KEEP_OWNED) != 0) {
+        return 0;
+    }
+    if ((flags & KEEP_WHILE_CONNECTED) != 0) {
+        hold_lease(client);
+    }
+    if (set_lease(seconds, failure) == -1) {
         return -1;
     }
     return take_owner_out(failure);

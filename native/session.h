@@ -12,13 +12,15 @@ enum { SESSION_KEPT = 'K' };
 /* `link` leads to the janitor. In level 2 init kills its descendants itself; -1 with errno. */
 int session_open(int link, int level);
 
-/* Takes the owner out, sets the lease, listens. */
-int session_keep(const struct message *message, struct failure *failure);
+enum { KEEP_OWNED = 1, KEEP_WHILE_CONNECTED = 2 };
+
+/* Takes the owner out unless told otherwise, sets the lease, listens. */
+int session_keep(struct client *client, const struct message *message, struct failure *failure);
 
 /* Ends the session as soon as this client has its answer. */
 void session_shut_down(struct client *client);
 
-void session_client_left(const struct client *client);
+void session_client_left(struct client *client);
 void session_client_served(const struct client *client);
 
 _Noreturn void session_end(void);

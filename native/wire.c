@@ -86,6 +86,7 @@ static const struct rule forward_rules[] = {
 static const struct rule keep_rules[] = {
     {TAG_LEASE, U64, ONE},
     {TAG_PATH, TEXT, OPTIONAL},
+    {TAG_FLAGS, U32, OPTIONAL},
 };
 
 static const struct rule enter_rules[] = {

@@ -5,6 +5,7 @@ It is loaded in every run of pytest, also where no test uses a container: it imp
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING
 
@@ -13,12 +14,13 @@ import pytest
 from pytest_pods import settings as pods_settings
 from pytest_pods.fixtures.diagnostics import is_following
 from pytest_pods.fixtures.registration import build_fixtures
-from pytest_pods.fixtures.session import OWNER, SETTINGS
+from pytest_pods.fixtures.session import OWNER, SETTINGS, WORKER_INPUT
 from pytest_pods.markers.collection import mark_engine_tests, refuse_wrong_marks
 from pytest_pods.markers.definitions import LINES
 from pytest_pods.markers.parametrising import find_wanted_fixtures, parametrize_images
 
 if TYPE_CHECKING:
+    from pytest_pods.fixtures.controller import Controller
     from pytest_pods.report.outcome import Outcome
 
 _OUTCOMES: pytest.StashKey[list[Outcome]] = pytest.StashKey()
@@ -97,7 +99,7 @@ def pytest_runtestloop(session: pytest.Session) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     # Last, so that pytest has torn down all fixtures, also after Ctrl-C; xdist takes the worker's output after this.
-    outcome = _close(session.config)
+    outcome = _close(session.config) or _close_shared(session.config)
     if outcome is None:
         return
     worker_output: dict[str, object] | None = getattr(session.config, "workeroutput", None)
@@ -108,13 +110,25 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 @pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: object) -> None:
+    from pytest_pods.fixtures.controller import invite
+
+    config: pytest.Config = getattr(node, "config")  # noqa: B009
+    worker_input: dict[str, object] = getattr(node, "workerinput")  # noqa: B009
+    worker_input[WORKER_INPUT] = invite(config, config.stash[SETTINGS]).to_document()
+
+
+@pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: object) -> None:
     output = getattr(node, "workeroutput", None) or {}
+    config: pytest.Config = getattr(node, "config")  # noqa: B009
     if _WORKER_OUTPUT in output:
         from pytest_pods.report.outcome import Outcome
 
-        config: pytest.Config = getattr(node, "config")  # noqa: B009
         config.stash[_OUTCOMES].append(Outcome.from_text(output[_WORKER_OUTPUT]))
+    controller = _find_controller(config)
+    if controller is not None:
+        controller.worker_gone()
 
 
 class _Colours:
@@ -157,6 +171,28 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 def pytest_unconfigure(config: pytest.Config) -> None:
     # Where there was no end of the session: an internal error, or pytest used as a library.
     _close(config)
+    _close_shared(config)
+
+
+def _find_controller(config: pytest.Config) -> Controller | None:
+    # Not imported where no worker was ever configured.
+    module = sys.modules.get("pytest_pods.fixtures.controller")
+    found: Controller | None = None if module is None else config.stash.get(module.CONTROLLER, None)
+    return found
+
+
+def _close_shared(config: pytest.Config) -> Outcome | None:
+    """Ends what this process, a controller of xdist, has owned for its workers."""
+    controller = _find_controller(config)
+    if controller is None:
+        return None
+    from pytest_pods.fixtures.controller import CONTROLLER
+
+    del config.stash[CONTROLLER]
+    outcome = controller.close()
+    if outcome is not None:
+        config.stash[_OUTCOMES].append(outcome)
+    return outcome
 
 
 def _close(config: pytest.Config) -> Outcome | None:

@@ -28,6 +28,7 @@ class Settings:
     """All settings; the defaults are what holds where nothing is set. Times are seconds.
 
     `root`: the store, None for the user's usual one; `keep`: which containers outlive the run, for `keep_for`;
+    `reuse`: whether what is wider than a test stays for the next run, for `reuse_for` after it was used last;
     `missing`: what happens to a test that needs something which the machine cannot do; `images`: pairs of an image as
     tests write it, with or without tag, and the reference that is used for it; `logs`: of which tests the logs of
     containers are shown, and when; `durations`: how many of the slowest are listed, 0 for all, None for no list;
@@ -40,6 +41,8 @@ class Settings:
     timeout: float = 60.0
     keep: Keep = "never"
     keep_for: float = 3600.0
+    reuse: bool = False
+    reuse_for: float = 3600.0
     missing: Missing = "fail"
     insecure_registries: tuple[str, ...] = ()
     images: tuple[tuple[str, str], ...] = ()
@@ -176,6 +179,14 @@ def _lease(value: object, place: _Place) -> float:
     return seconds
 
 
+def _flag(value: object, place: _Place) -> bool:
+    known = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+    text = str(value).strip().lower()
+    if text not in known:
+        place.refuse(value, "true or false")
+    return known[text]
+
+
 def _count(value: object, place: _Place) -> int:
     text = str(value).strip()
     if not (text.isascii() and text.isdigit()):
@@ -232,6 +243,8 @@ _PARSERS: dict[str, Callable[[Any, _Place], object]] = {
     "timeout": _seconds,
     "keep": _choice("never", "failed", "always"),
     "keep_for": _lease,
+    "reuse": _flag,
+    "reuse_for": _lease,
     "missing": _choice("fail", "skip"),
     "insecure_registries": _hosts,
     "images": _replacements,
@@ -246,6 +259,8 @@ _KEEP_DESCRIPTION = "keep containers for a look after the run: those of failed t
 DESCRIPTIONS: dict[str, tuple[str, str]] = {
     "keep": ("failed|always", _KEEP_DESCRIPTION),
     "keep_for": ("TIME", "how long kept containers live, such as 90s, 15m or 2h (default: 1h)"),
+    "reuse": ("", "keep what is wider than a test for the next run, which finds it again"),
+    "reuse_for": ("TIME", "how long that lives after it was used last, such as 15m or 2h (default: 1h)"),
     "pull": ("WHEN", "ask the registry for an image: missing (default), always, newer or never"),
     "timeout": ("TIME", "for a container to get ready, where it does not say itself (default: 60s)"),
     "root": ("DIR", "the store of images (default: the user's)"),
@@ -265,13 +280,15 @@ def add_options(parser: pytest.Parser) -> None:
         "pods", "containers (pytest-pods): each also as PYTEST_PODS_… in the environment, pods_… in the ini file"
     )
     for name, (metavar, description) in DESCRIPTIONS.items():
-        extra: dict[str, Any] = {}
+        extra: dict[str, Any] = {"metavar": metavar}
         if name == "keep":
-            extra = {"nargs": "?", "const": "always"}
+            extra |= {"nargs": "?", "const": "always"}
+        elif name == "reuse":
+            extra = {"action": "store_const", "const": "true"}
         elif name in _SINGULAR:
-            extra = {"action": "append"}
+            extra |= {"action": "append"}
         group.addoption(
-            option_name(name), dest=option_destination(name), default=None, metavar=metavar, help=description, **extra
+            option_name(name), dest=option_destination(name), default=None, help=description, **extra
         )
         kind: Literal["linelist", "string"] = "linelist" if name in _SINGULAR else "string"
         parser.addini(ini_name(name), f"{option_name(name)}: {description}", type=kind, default=None)

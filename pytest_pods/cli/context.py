@@ -106,13 +106,12 @@ class Context:
     def find_volumes(self) -> list[tuple[str, Volume]]:
         """All volumes: the command line's with an empty text, then those of kept sessions with the session's ID."""
         from pytest_pods.engine.errors import SessionNotFoundError
-        from pytest_pods.engine.state.sessions import SessionKind
 
         found = [("", volume) for volume in self.open_for_volumes().volumes()]
         if self._session is not None:
             return found
         for record in self.live_sessions():
-            if record.kind is SessionKind.KEPT:
+            if record.kind.leased:
                 try:
                     found += [(record.id, volume) for volume in self._attach(record.id).volumes()]
                 except SessionNotFoundError:
@@ -145,13 +144,12 @@ class Context:
     def find_networks(self) -> list[tuple[str, Network]]:
         """All networks: the command line's with an empty text, then those of kept sessions with the session's ID."""
         from pytest_pods.engine.errors import SessionNotFoundError
-        from pytest_pods.engine.state.sessions import SessionKind
 
         found = [("", network) for network in self.open_for_networks().networks()]
         if self._session is not None:
             return found
         for record in self.live_sessions():
-            if record.kind is SessionKind.KEPT:
+            if record.kind.leased:
                 try:
                     found += [(record.id, network) for network in self._attach(record.id).networks()]
                 except SessionNotFoundError:
@@ -178,7 +176,7 @@ class Context:
         from pytest_pods.engine.api import Engine
         from pytest_pods.engine.state.sessions import SessionKind
 
-        found = [record for record in Engine.sessions(self.settings.root) if record.kind is not SessionKind.OWNED]
+        found = [record for record in Engine.sessions(self.settings.root) if not record.kind.of_tests]
         found.sort(key=lambda record: (record.kind is not SessionKind.COMMAND_LINE, -record.created))
         return found if self._session is None else [_pick(found, self._session)]
 

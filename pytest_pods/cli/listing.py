@@ -55,11 +55,10 @@ def find_containers(context: Context) -> Iterator[tuple[Container, bool]]:
     """Each container of the live sessions, and whether its session is a kept one. Those of `--rm` that have ended are
     removed first; a session that ends meanwhile is passed over."""
     from pytest_pods.cli.removal import remove_ended
-    from pytest_pods.engine.state.sessions import SessionKind
 
     for engine in context.live_engines():
         try:
-            kept = engine.session_record.kind is SessionKind.KEPT
+            kept = engine.session_record.kind.leased
             if not kept:
                 remove_ended(engine)
             containers = engine.containers()

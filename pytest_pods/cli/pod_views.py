@@ -63,12 +63,10 @@ class SeenPod:
 
 def read_pods(context: Context) -> list[SeenPod]:
     """All pods of the live sessions; what goes away meanwhile is passed over."""
-    from pytest_pods.engine.state.sessions import SessionKind
-
     found = []
     for engine in context.live_engines():
         try:
-            kept = engine.session_record.kind is SessionKind.KEPT
+            kept = engine.session_record.kind.leased
             pods = engine.pods()
         except SandboxLostError:
             continue

@@ -15,10 +15,11 @@ from pytest_pods.engine.services.sessions import (
     SweepReport,
     find_command_line_session,
     open_command_line_session,
+    open_reused_session,
     sweep,
 )
 from pytest_pods.engine.specs.container import ContainerSpec, PullPolicy, build_container_spec
-from pytest_pods.engine.state.layout import StoreLayout, build_store_layout
+from pytest_pods.engine.state.layout import SessionLayout, StoreLayout, build_store_layout
 from pytest_pods.engine.state.sessions import SessionKind, SessionRecord, live_sessions
 from pytest_pods.engine.state.store import ensure_store
 
@@ -142,11 +143,44 @@ class Engine:
         root: Path | None = None,
         timeout: float = DEFAULT_TIMEOUT_S,
         store: StoreLayout | None = None,
+        insecure_registries: Sequence[str] = (),
+        pull: PullPolicy = PullPolicy.MISSING,
+        extensions: Extensions | None = None,
     ) -> Self:
-        """A live session that was kept, or the command line's. Raises SessionNotFoundError."""
+        """A live session that was kept or is shared, or the command line's. Raises SessionNotFoundError."""
         session = Session(store or build_store_layout(root), session_id=session_id)
         session.attach()
+        return cls(
+            session, insecure_registries=insecure_registries, pull=pull, timeout=timeout, extensions=extensions
+        )
+
+    @classmethod
+    def open_shared(cls, *, root: Path | None = None, timeout: float = DEFAULT_TIMEOUT_S) -> Self:
+        """A session of its own, to which other processes can attach; it ends with this process at the latest."""
+        session = Session(build_store_layout(root), kind=SessionKind.SHARED)
+        session.share()
         return cls(session, timeout=timeout)
+
+    @classmethod
+    def open_reused(
+        cls,
+        *,
+        lease_s: float,
+        root: Path | None = None,
+        insecure_registries: Sequence[str] = (),
+        pull: PullPolicy = PullPolicy.MISSING,
+        timeout: float = DEFAULT_TIMEOUT_S,
+        extensions: Extensions | None = None,
+    ) -> Self:
+        """The session in which containers are kept for the next run of tests: it lives for `lease_s` seconds after the
+        last process that has opened it has left."""
+        return cls(
+            open_reused_session(build_store_layout(root), lease_s=lease_s),
+            insecure_registries=insecure_registries,
+            pull=pull,
+            timeout=timeout,
+            extensions=extensions,
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -188,6 +222,10 @@ class Engine:
     def session_record(self) -> SessionRecord:
         """Starts the session."""
         return self._session.record
+
+    @property
+    def session_layout(self) -> SessionLayout:
+        return self._session.layout
 
     @property
     def sandbox_started(self) -> bool:
@@ -442,6 +480,13 @@ class Engine:
     def containers(self, *, all: bool = True) -> list[Container]:
         """The session's containers, oldest first; with `all=False` those that run."""
         return [container for container in self._service.list() if all or container.running]
+
+    def remove_remains(self, name: str) -> None:
+        """Removes the container or pod of a name, also one that a killed process has half made; nothing if there is
+        none. Raises CleanupError."""
+        from pytest_pods.engine.services.remains import remove_remains
+
+        remove_remains(self._session, name, containers=self._service, pods=lambda: self._pod_service)
 
     def remove_later(self, thing: Container | Pod, *, then: Callable[[], None] | None = None) -> None:
         """Removes a container or a pod in the background; faults are raised by `close`. `then` is called there once

@@ -26,14 +26,14 @@ class KeptContainer:
 class Outcome:
     """Counts and lists for the summary. `left` names containers that nobody removed before the session did; `faults`
     are those of the tear-down, each a text; `unused_images` are names of `--pods-image` that no test asked for;
-    `durations` are there only where they were asked for."""
+    None where nobody could have asked; `durations` are there only where they were asked for."""
 
     containers: int = 0
     images_pulled: int = 0
     kept: tuple[KeptContainer, ...] = ()
     left: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
-    unused_images: tuple[str, ...] = ()
+    unused_images: tuple[str, ...] | None = None
     durations: tuple[Duration, ...] = ()
 
     def to_text(self) -> str:
@@ -48,7 +48,7 @@ class Outcome:
             kept=tuple(KeptContainer(**kept) for kept in document["kept"]),
             left=tuple(document["left"]),
             faults=tuple(document["faults"]),
-            unused_images=tuple(document["unused_images"]),
+            unused_images=None if document["unused_images"] is None else tuple(document["unused_images"]),
             durations=tuple(Duration(**duration) for duration in document["durations"]),
         )
 
@@ -62,10 +62,12 @@ def merge_outcomes(outcomes: Iterable[Outcome]) -> Outcome:
         kept=tuple(kept for one in all_of_them for kept in one.kept),
         left=tuple(name for one in all_of_them for name in one.left),
         faults=tuple(fault for one in all_of_them for fault in one.faults),
-        unused_images=tuple(
-            name
-            for name in (all_of_them[0].unused_images if all_of_them else ())
-            if all(name in one.unused_images for one in all_of_them)
-        ),
+        unused_images=_find_unused(one.unused_images for one in all_of_them if one.unused_images is not None),
         durations=tuple(duration for one in all_of_them for duration in one.durations),
     )
+
+
+def _find_unused(unused: Iterable[tuple[str, ...]]) -> tuple[str, ...] | None:
+    """What nobody has asked for."""
+    said = list(unused)
+    return tuple(name for name in said[0] if all(name in one for one in said)) if said else None

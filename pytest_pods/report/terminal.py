@@ -36,7 +36,7 @@ def write_summary(reporter: pytest.TerminalReporter, outcome: Outcome, settings:
         reporter.write_sep("-", "faults while containers were removed", red=True)
         for fault in outcome.faults:
             reporter.write_line(fault)
-    for name in outcome.unused_images:
+    for name in outcome.unused_images or ():
         reporter.write_line(f"pods: no test asked for {name}, which --pods-image replaces", yellow=True)
     line = build_summary_line(outcome)
     if line is not None:

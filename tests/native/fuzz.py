@@ -176,7 +176,7 @@ class Fuzz:
 
     def _keep(self) -> list[Field]:
         # No change of two bytes makes this lease short.
-        return [(Tag.LEASE, 0x0101010101010101), *self._some((Tag.PATH, self._path()))]
+        return [(Tag.LEASE, 0x0101010101010101), *self._some((Tag.PATH, self._path()), (Tag.FLAGS, 2))]
 
     # ---- changes ----
 

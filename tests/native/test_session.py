@@ -439,6 +439,54 @@ def test_new_lease_replaces_the_old_one(session: Session) -> None:
     shut_down(session)
 
 
+def test_session_that_others_join_still_ends_with_its_owner(session: Session) -> None:
+    path = session.directory / "socket"
+    session.connection.ask(Kind.KEEP, [(Tag.LEASE, 0), (Tag.FLAGS, 1), (Tag.PATH, str(path))])
+    other = session.connect(path)
+    assert other.shell("echo here") == "here\n"
+    other.close()
+    family = spawn_family(session)
+    hang_up(session)
+    check_ended(family)
+    session.wait()
+
+
+@pytest.mark.parametrize(("flags", "lease_s"), [(1, 5), (3, 0), (4, 0)])
+def test_what_contradicts_itself_is_refused_and_keeps_nothing(
+    session: Session, refused: Refused, flags: int, lease_s: int
+) -> None:
+    error = refused(session.connection.ask, Kind.KEEP, [(Tag.LEASE, lease_s), (Tag.FLAGS, flags)])
+    assert error.errno == errno.EINVAL
+    hang_up(session)
+    session.wait()
+
+
+def test_lease_does_not_run_while_somebody_holds_it(session: Session) -> None:
+    path = listen(session, 1000)
+    holders = [session.connect(path) for _ in range(2)]
+    for holder in holders:
+        holder.ask(Kind.KEEP, [(Tag.LEASE, 500), (Tag.FLAGS, 2)])
+        holder.ask(Kind.KEEP, [(Tag.LEASE, 70), (Tag.FLAGS, 2)])
+        assert seconds_left(session) == 0
+    # One who says nothing of it does not hold it.
+    session.connect(path).close()
+    holders[0].close()
+    session.settle()
+    assert seconds_left(session) == 0
+    holders[1].close()
+    wait_until(lambda: seconds_left(session) > 0, "the lease begins")
+    assert 10 <= seconds_left(session) <= 70
+    shut_down(session)
+
+
+def test_lease_that_begins_when_its_holder_is_gone_ends_the_session(session: Session) -> None:
+    family = spawn_family(session)
+    session.connection.ask(Kind.KEEP, [(Tag.LEASE, 1), (Tag.FLAGS, 2)])
+    hang_up(session)
+    check_ended(family)
+    session.wait()
+
+
 def test_longest_lease_that_can_be_said_is_taken(session: Session) -> None:
     session.connection.ask(Kind.KEEP, [(Tag.LEASE, 2**64 - 1)])
     assert seconds_left(session) > 10**9

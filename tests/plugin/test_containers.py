@@ -203,7 +203,7 @@ wide = container_fixture(BUSYBOX, ["sleep", "100"], scope="session", network="no
     )
     result = pytester.runpytest_subprocess("-n2", "--dist=each")
     result.assert_outcomes(passed=8)
-    result.stdout.fnmatch_lines(["pods: 10 containers"])
+    result.stdout.fnmatch_lines(["pods: 9 containers"])
 
 
 def test_hooks_are_told_of_ready_and_failed_containers(pytester: pytest.Pytester) -> None:

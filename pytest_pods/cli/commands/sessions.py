@@ -93,7 +93,8 @@ def _build_row(record: SessionRecord, now: datetime, context: Context) -> dict[s
 
     from pytest_pods.cli.formats import format_age, format_duration
 
-    ends = {"owned": "with its test run", "command-line": "with its last container"}.get(record.kind.value, "never")
+    of_run, last = "with its test run", "with its last container"
+    ends = {"owned": of_run, "shared": of_run, "command-line": last}.get(record.kind.value, "never")
     if record.expires is not None:
         ends = f"in {format_duration(max(0.0, record.expires - now.timestamp())).lower()}"
     return {

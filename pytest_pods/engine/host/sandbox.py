@@ -61,6 +61,11 @@ class _SpawnFlag(enum.IntFlag):
     NEW_SESSION = 8
 
 
+class _KeepFlag(enum.IntFlag):
+    OWNED = 1
+    WHILE_CONNECTED = 2
+
+
 class _MountFlag(enum.IntFlag):
     FILE_SYSTEM = 1
     BIND = 2
@@ -371,11 +376,19 @@ class Sandbox:
         """Ends a forward: its port is free again, its connections are closed."""
         self._ask(Message(Kind.FORWARD).u64(Tag.FORWARD, forward.number), f"forward {forward.number}")
 
-    def keep(self, lease_s: int, *, listen: Path | None = None) -> None:
-        """Takes the owner out: the session goes on for `lease_s` seconds, 0 for no end."""
+    def keep(self, lease_s: int, *, listen: Path | None = None, while_connected: bool = False) -> None:
+        """Takes the owner out: the session goes on for `lease_s` seconds, 0 for no end. `while_connected`: the lease
+        begins anew when this connection, and every other that has asked for the same, has ended."""
         message = Message(Kind.KEEP).u64(Tag.LEASE, lease_s)
+        if while_connected:
+            message.u32(Tag.FLAGS, _KeepFlag.WHILE_CONNECTED)
         if listen is not None:
             message.text(Tag.PATH, str(listen))
+        self._ask(message, "the session")
+
+    def listen(self, path: Path) -> None:
+        """Lets others connect; the session still ends with its owner."""
+        message = Message(Kind.KEEP).u64(Tag.LEASE, 0).u32(Tag.FLAGS, _KeepFlag.OWNED).text(Tag.PATH, str(path))
         self._ask(message, "the session")
 
     def shutdown(self, timeout_s: float = 30.0) -> None:

@@ -106,7 +106,10 @@ class Session:
 
     @property
     def kept(self) -> bool:
-        return self._record is not None and self._record.kind is not SessionKind.OWNED
+        """Whether it goes on when this process leaves it."""
+        if self._record is None:
+            return False
+        return not (self._record.kind.of_tests and self._ours)
 
     def start(self) -> Sandbox:
         """The session's sandbox; starts it, after a sweep of dead sessions, if it is not there yet.
@@ -211,8 +214,17 @@ class Session:
         """Takes this process out as the owner: the session lives on its lease (0: no end), and can be joined."""
         sandbox = self.start()
         sandbox.keep(int(lease_s), listen=self.layout.control_socket)
-        if self._kind is SessionKind.OWNED:
-            self._record = state.mark_kept(self.layout, lease_s=lease_s)
+        if self._kind.of_tests:
+            self._record = state.mark_leased(self.layout, lease_s=lease_s)
+
+    def share(self) -> None:
+        """Lets other processes attach to the session, which is of the kind SHARED and still ends with this one."""
+        self.start().listen(self.layout.control_socket)
+
+    def hold_lease(self, lease_s: float) -> None:
+        """The lease of a session that is reused does not run while this process works in it."""
+        self.start().keep(int(lease_s), listen=self.layout.control_socket, while_connected=True)
+        self._record = state.mark_leased(self.layout, lease_s=lease_s, kind=SessionKind.REUSED)
 
     @property
     def uplink(self) -> Uplink:
@@ -313,6 +325,26 @@ def open_command_line_session(store: StoreLayout) -> Session:
     with state.opening_command_line(store):
         session = _join_command_line(store) or _start_command_line(store)
         session._use = state.use_command_line(store)
+    return session
+
+
+def open_reused_session(store: StoreLayout, *, lease_s: float) -> Session:
+    """The session in which containers are kept for the next run: joined if it lives, made otherwise. Its lease does not
+    run while this process, or another that has opened it, is there. Several may race."""
+    ensure_store(store)
+    with state.opening_reused(store):
+        session_id = state.find_reused_id(store)
+        if session_id is not None:
+            session = Session(store, session_id=session_id)
+            with suppress(SessionNotFoundError, SandboxLostError, SystemCallError):
+                session.attach()
+                session.hold_lease(lease_s)
+                return session
+        session = Session(store, kind=SessionKind.REUSED)
+        # Until its name is written down nobody could find it: if we are killed here, it ends by itself.
+        session.start().keep(_IDLE_S, listen=session.layout.control_socket, while_connected=True)
+        state.write_reused_id(store, session.id)
+        session.hold_lease(lease_s)
     return session
 
 

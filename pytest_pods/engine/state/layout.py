@@ -430,6 +430,17 @@ class SessionLayout:
         return self.directory / "control"
 
     @property
+    def things_dir(self) -> Path:
+        """What several test processes share, a record and two locks each."""
+        return self.directory / "things"
+
+    @property
+    def users_dir(self) -> Path:
+        """One file for each test process that works in a session which is not its own, locked by it: what it has
+        made there for itself."""
+        return self.directory / "users"
+
+    @property
     def staging_dir(self) -> Path:
         """Below the scratch: on the store's file system, and gone with the session."""
         return self.scratch_dir / "staging"
@@ -663,6 +674,11 @@ class StoreLayout:
     def default_session_file(self) -> Path:
         """Names the command line's session."""
         return self.run_root / "command-line"
+
+    @property
+    def reused_session_file(self) -> Path:
+        """Names the session in which containers are kept for the next run of tests."""
+        return self.run_root / "reused"
 
     def session(self, session_id: str) -> SessionLayout:
         return SessionLayout(session_id, self.sessions_dir / session_id, self.scratch_dir / session_id)

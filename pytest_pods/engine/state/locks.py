@@ -21,6 +21,8 @@ The order in which locks are taken, so that nobody waits in a circle; whoever ho
     17. restart         of one container: alone, but for what its start takes
     18. health          of one container, while a check is written down
 
+The locks of things that processes share (`process_locks`) come between 2 and 3, those of one thing at a time.
+
 A lock belongs to the open file: it goes with the process, however that ends. Descriptors are close-on-exec, so that no
 child keeps a lock alive; to hand one over on purpose, `hold` gives the descriptor.
 """

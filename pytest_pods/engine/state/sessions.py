@@ -32,11 +32,24 @@ if TYPE_CHECKING:
 
 
 class SessionKind(enum.Enum):
-    """`OWNED` ends with the process that made it; `KEPT` with its lease; `COMMAND_LINE` with its last container."""
+    """`OWNED` ends with the process that made it, `SHARED` too, but others work in it as well; `KEPT` with its lease,
+    `REUSED` with one that begins when no run of tests works in it; `COMMAND_LINE` with its last container."""
 
     OWNED = "owned"
+    SHARED = "shared"
     KEPT = "kept"
+    REUSED = "reused"
     COMMAND_LINE = "command-line"
+
+    @property
+    def of_tests(self) -> bool:
+        """Whether it ends with the run of tests that made it."""
+        return self in (SessionKind.OWNED, SessionKind.SHARED)
+
+    @property
+    def leased(self) -> bool:
+        """Whether it is there for a while after tests, and nobody makes anything in it by hand."""
+        return self in (SessionKind.KEPT, SessionKind.REUSED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +103,24 @@ def opening_command_line(store: StoreLayout) -> Iterator[None]:
 
 
 @contextmanager
+def opening_reused(store: StoreLayout) -> Iterator[None]:
+    """Held while the session of reused containers is looked for and, if it is not there, made, by one process."""
+    ensure_store(store)
+    with _flocked(store.run_root / "reused.lock"):
+        yield
+
+
+def find_reused_id(store: StoreLayout) -> str | None:
+    """The ID of the session in which containers were kept for the next run, which may have ended."""
+    return _find_id(store.reused_session_file)
+
+
+def write_reused_id(store: StoreLayout, session_id: str) -> None:
+    """Makes a session that of reused containers; `opening_reused` has to be held."""
+    write_atomically(store.reused_session_file, session_id.encode())
+
+
+@contextmanager
 def setting_up_uplink(layout: SessionLayout) -> Iterator[None]:
     """Held while the session's way out is looked for and, if it is not there, made."""
     with _flocked(layout.uplink_lock):
@@ -98,8 +129,12 @@ def setting_up_uplink(layout: SessionLayout) -> Iterator[None]:
 
 def find_command_line_id(store: StoreLayout) -> str | None:
     """The ID of the session that the command line had last, which may have ended."""
+    return _find_id(store.default_session_file)
+
+
+def _find_id(file: Path) -> str | None:
     try:
-        return store.default_session_file.read_text("ascii").strip() or None
+        return file.read_text("ascii").strip() or None
     except (OSError, UnicodeDecodeError):
         return None
 
@@ -206,9 +241,11 @@ def read_record(layout: SessionLayout) -> SessionRecord:
     return SessionRecord.from_bytes(content, where=layout.record_file)
 
 
-def mark_kept(layout: SessionLayout, *, lease_s: float) -> SessionRecord:
+def mark_leased(
+    layout: SessionLayout, *, lease_s: float, kind: SessionKind = SessionKind.KEPT
+) -> SessionRecord:
     """Writes into the record that the session lives on its lease from now on."""
-    record = replace(read_record(layout), kind=SessionKind.KEPT, expires=time.time() + lease_s)
+    record = replace(read_record(layout), kind=kind, expires=time.time() + lease_s)
     write_record(layout, record)
     return record
 

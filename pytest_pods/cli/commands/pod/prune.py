@@ -23,7 +23,6 @@ def run(parsed: Parsed, context: Context) -> int:
     import sys
 
     from pytest_pods.cli.output import print_line, print_note
-    from pytest_pods.engine.state.sessions import SessionKind
 
     if not parsed.flag("--force") and sys.stdin.isatty():
         print_note("This removes all pods in which nothing runs. Go on? [y/N]")
@@ -33,7 +32,7 @@ def run(parsed: Parsed, context: Context) -> int:
     pods = {
         pod.id: pod
         for engine, pod in context.find_pods()
-        if (named or engine.session_record.kind is not SessionKind.KEPT) and pod.status == "exited"
+        if (named or not engine.session_record.kind.leased) and pod.status == "exited"
     }
 
     def act(pod_id: str) -> None:
