@@ -255,11 +255,12 @@ _PARSERS: dict[str, Callable[[Any, _Place], object]] = {
 }
 
 
+_WITHOUT_A_VALUE = {"keep": "always", "reuse": "true"}
 _KEEP_DESCRIPTION = "keep containers for a look after the run: those of failed tests, or all (without a value: all)"
 DESCRIPTIONS: dict[str, tuple[str, str]] = {
     "keep": ("failed|always", _KEEP_DESCRIPTION),
     "keep_for": ("TIME", "how long kept containers live, such as 90s, 15m or 2h (default: 1h)"),
-    "reuse": ("", "keep what is wider than a test for the next run, which finds it again"),
+    "reuse": ("true|false", "keep what is wider than a test for the next run to use (without a value: true)"),
     "reuse_for": ("TIME", "how long that lives after it was used last, such as 15m or 2h (default: 1h)"),
     "pull": ("WHEN", "ask the registry for an image: missing (default), always, newer or never"),
     "timeout": ("TIME", "for a container to get ready, where it does not say itself (default: 60s)"),
@@ -280,15 +281,13 @@ def add_options(parser: pytest.Parser) -> None:
         "pods", "containers (pytest-pods): each also as PYTEST_PODS_… in the environment, pods_… in the ini file"
     )
     for name, (metavar, description) in DESCRIPTIONS.items():
-        extra: dict[str, Any] = {"metavar": metavar}
-        if name == "keep":
-            extra |= {"nargs": "?", "const": "always"}
-        elif name == "reuse":
-            extra = {"action": "store_const", "const": "true"}
+        extra: dict[str, Any] = {}
+        if name in _WITHOUT_A_VALUE:
+            extra = {"nargs": "?", "const": _WITHOUT_A_VALUE[name]}
         elif name in _SINGULAR:
-            extra |= {"action": "append"}
+            extra = {"action": "append"}
         group.addoption(
-            option_name(name), dest=option_destination(name), default=None, help=description, **extra
+            option_name(name), dest=option_destination(name), default=None, metavar=metavar, help=description, **extra
         )
         kind: Literal["linelist", "string"] = "linelist" if name in _SINGULAR else "string"
         parser.addini(ini_name(name), f"{option_name(name)}: {description}", type=kind, default=None)
