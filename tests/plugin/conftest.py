@@ -13,6 +13,9 @@ from pytest_pods.engine.api import Engine
 
 REPOSITORY = Path(__file__).parents[2]
 
+collect_ignore = ["typed"]
+"""A suite that runs inside the tests of test_typing.py only."""
+
 OTHER_PLUGINS = ("anyio", "asyncio", "django", "pytest_cov", "randomly", "rerunfailures")
 """Installed plugins that would change the order, the output or the time of runs; test_beside.py has runs with each."""
 
