@@ -24,12 +24,14 @@ class KeptContainer:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Counts and lists for the summary. `left` names containers that nobody removed before the session did; `faults`
-    are those of the tear-down, each a text; `unused_images` are names of `--pods-image` that no test asked for;
-    None where nobody could have asked; `durations` are there only where they were asked for."""
+    """Counts and lists for the summary. `reused` are containers and pods of earlier runs; `left` names containers
+    that nobody removed before the session did; `faults` are those of the tear-down, each a text; `unused_images` are
+    names of `--pods-image` that no test asked for; None where nobody could have asked; `durations` are there only
+    where they were asked for."""
 
     containers: int = 0
     images_pulled: int = 0
+    reused: int = 0
     kept: tuple[KeptContainer, ...] = ()
     left: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
@@ -45,6 +47,7 @@ class Outcome:
         return cls(
             containers=document["containers"],
             images_pulled=document["images_pulled"],
+            reused=document["reused"],
             kept=tuple(KeptContainer(**kept) for kept in document["kept"]),
             left=tuple(document["left"]),
             faults=tuple(document["faults"]),
@@ -59,6 +62,7 @@ def merge_outcomes(outcomes: Iterable[Outcome]) -> Outcome:
     return Outcome(
         containers=sum(one.containers for one in all_of_them),
         images_pulled=sum(one.images_pulled for one in all_of_them),
+        reused=sum(one.reused for one in all_of_them),
         kept=tuple(kept for one in all_of_them for kept in one.kept),
         left=tuple(name for one in all_of_them for name in one.left),
         faults=tuple(fault for one in all_of_them for fault in one.faults),

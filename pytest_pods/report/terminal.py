@@ -84,11 +84,13 @@ def write_for_github(reporter: pytest.TerminalReporter, outcome: Outcome, github
 
 def build_summary_line(outcome: Outcome) -> str | None:
     """`pods: 12 containers, 2 images pulled, 1 kept`; what is zero is left out."""
-    if not outcome.containers and not outcome.images_pulled and not outcome.faults:
+    if not (outcome.containers or outcome.images_pulled or outcome.reused or outcome.faults):
         return None
     parts = [count(outcome.containers, "container")]
     if outcome.images_pulled:
         parts.append(f"{count(outcome.images_pulled, 'image')} pulled")
+    if outcome.reused:
+        parts.append(f"{outcome.reused} reused")
     if outcome.kept:
         parts.append(f"{len(outcome.kept)} kept")
     if outcome.left:

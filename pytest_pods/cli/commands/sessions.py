@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pytest_pods.engine.state.sessions import SessionRecord
 
 COMMAND = Command(
-    "[ls | end ID...]",
+    "[ls | end ID... | rm ID...]",
     OptionGroup(
         "Options",
         Option("-q", "--quiet", help="IDs only"),
@@ -32,7 +32,7 @@ def run(parsed: Parsed, context: Context) -> int:
     from pytest_pods.cli.options import UsageError
 
     verb, *names = parsed.operands or ("ls",)
-    if verb == "end":
+    if verb in ("end", "rm"):
         return _end(names, parsed, context)
     if verb != "ls" or names:
         raise UsageError(f"unknown command 'sessions {' '.join([verb, *names])}'", hint="sessions ls, sessions end ID")

@@ -32,6 +32,8 @@ KEPT = KeptContainer("calm_otter_1", "redis:7", "test_a.py::test_one", "running"
         pytest.param(
             Outcome(containers=2, faults=("OSError: x",)), "pods: 2 containers, 1 fault while removing", id="fault"
         ),
+        pytest.param(Outcome(containers=1, reused=2), "pods: 1 container, 2 reused", id="reused"),
+        pytest.param(Outcome(reused=1), "pods: 0 containers, 1 reused", id="only reused"),
         pytest.param(Outcome(images_pulled=1), "pods: 0 containers, 1 image pulled", id="only pulled"),
     ],
 )
@@ -50,7 +52,7 @@ def test_outcome_survives_its_text() -> None:
 def test_outcomes_of_workers_add_up() -> None:
     one = Outcome(containers=3, images_pulled=1, kept=(KEPT,), faults=("A: b",))
     two = Outcome(containers=4, left=("db",))
-    assert merge_outcomes([one, two]) == Outcome(7, 1, (KEPT,), ("db",), ("A: b",))
+    assert merge_outcomes([one, two]) == Outcome(7, 1, 0, (KEPT,), ("db",), ("A: b",))
 
 
 def test_kept_container_comes_with_the_command_that_enters_it() -> None:
