@@ -327,13 +327,16 @@ class Engine:
         policy: PullPolicy | None = None,
         platform: str | None = None,
         progress: Progress | None = None,
+        given_up: threading.Event | None = None,
     ) -> Image:
-        """Brings an image into the store. Raises ImageNotFoundError, RegistryError, ContentError, StorageError."""
+        """Brings an image into the store. It may be `given_up` by another thread, and is a RegistryError then. Raises
+        ImageNotFoundError, RegistryError, ContentError, StorageError."""
         return self._image_service.pull(
             self._extensions.resolve_image(reference),
             policy=policy or PullPolicy.ALWAYS,
             platform=platform,
             progress=progress,
+            given_up=given_up,
         )
 
     def load(self, path: Path | str) -> list[Image]:

@@ -1,5 +1,5 @@
 """The busy suite that is killed: pull and unpack, create, start, publish, execute, check, remove, pods, networks,
-names, volumes, in turn and for ever.
+names, volumes, in turn and for ever; and what the next two tests need, meanwhile.
 
 Run by `test_kills` with pytest, in a directory of its own, under the name test_busy.py.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_pods import Container, Engine, waits
+from pytest_pods import Container, Engine, Pod, container_fixture, pod_fixture, waits
 
 BUSYBOX = "localhost/busybox:1"
 REGISTRY_IMAGE = os.environ["PODS_CRASH_IMAGE"]
@@ -37,6 +37,10 @@ spec:
     - {{name: memory, emptyDir: {{medium: Memory}}}}
 """
 )
+SAY = ["sh", "-c", "echo up; sleep 1000"]
+# Made ahead: they look the same for every test.
+near = container_fixture(BUSYBOX, SAY, ports=[80], volumes=["/own"], wait=waits.log("up"))
+pair = pod_fixture(a={"image": BUSYBOX, "command": SAY, "wait": waits.log("up")}, b={"image": BUSYBOX, "command": SAY})
 PROGRESS = Path(os.environ["PODS_CRASH_PROGRESS"])
 
 
@@ -46,8 +50,11 @@ def tell(phase: str) -> None:
 
 
 @pytest.mark.parametrize("number", range(10_000))
-def test_busy(number: int, pods: Engine, run_container: Callable[..., Container]) -> None:
+def test_busy(
+    number: int, pods: Engine, run_container: Callable[..., Container], near: Container, pair: Pod
+) -> None:
     worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
+    assert (near.status, pair.status) == ("running", "running")
     if number % 3 == 0:
         reference = f"{REGISTRY_IMAGE}-{worker}:1"
         tell("pull")

@@ -173,6 +173,7 @@ class BusyRun:
             "-p",
             "no:cacheprovider",
             f"--pods-root={place.root}",
+            "--pods-lookahead=2",
             "test_busy.py",
         ]
         argv += ["-n", str(workers)] if workers else ["-p", "no:xdist"]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from pytest_pods.engine.api import Engine
+from tests.support.faulty_proxy import Answer, FaultyProxy
 from tests.support.fixtures_store import BUSYBOX
 from tests.support.images import BuiltImage, BuiltIndex, busybox_builder, busybox_image
 from tests.support.registry import Registry
@@ -415,6 +417,22 @@ def test_third(container): ...
     assert not [one for one in requests if "nobody" in one]
     blobs = [one for one in requests if "/blobs/" in one]
     assert len(blobs) == len(set(blobs))
+
+
+def test_run_does_not_wait_for_images_that_nobody_needs_any_more(
+    pytester: pytest.Pytester, faulty_proxy: FaultyProxy
+) -> None:
+    faulty_proxy.inject("GET .*/manifests/", Answer(503, headers={"Retry-After": "50"}), times=9)
+    reference = faulty_proxy.reference("late/image:1")
+    text = f"""
+def test_first(pods):
+    assert False
+@pytest.mark.container({reference!r})
+def test_second(container): ...
+"""
+    result = run(pytester, text, "-x", f"--pods-insecure-registry={reference.partition('/')[0]}")
+    result.assert_outcomes(failed=1)
+    assert [one.name for one in threading.enumerate() if one.name == "pytest-pods prefetch"] == []
 
 
 def test_look_ahead_can_be_off_by_every_setting(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import signal
+import socket
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from pytest_pods.engine.deadline import Deadline
 from pytest_pods.engine.errors import CommandError, NetworkError, SystemCallError
+from pytest_pods.engine.host.interfaces import add_to_bridge
 from pytest_pods.engine.host.pipes import MemoryFile, Pipe, wait_readable
 from pytest_pods.engine.host.programs import get_program
 from pytest_pods.engine.state.atomic import find_bytes, write_atomically
@@ -238,7 +240,12 @@ class Uplink:
 
     def let_out(self, lease: Lease) -> None:
         """Joins a link that was cut off with the others."""
-        run_ip(self._sandbox, build_joining_command(lease), doing=f"letting {lease.host_link} out")
+        try:
+            with self._sandbox.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as control:
+                add_to_bridge(control, lease.host_link, bridge=_BRIDGE)
+        except OSError:
+            # Not every kernel lets an ordinary user do it from outside of the session.
+            run_ip(self._sandbox, build_joining_command(lease), doing=f"letting {lease.host_link} out")
 
     def unplug(self, lease: Lease) -> None:
         """Takes a link away, both its ends; fine if it is not there."""

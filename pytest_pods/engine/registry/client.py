@@ -71,13 +71,21 @@ class RegistryClient:
         )
         self._transport = Transport(connections, credentials or NoCredentials(), policy=policy or RetryPolicy())
 
-    def get_manifest(self, reference: Reference, *, accept: Sequence[str] = ACCEPTED_TYPES) -> FetchedManifest:
-        """The manifest or index that `reference` names.
+    def get_manifest(
+        self,
+        reference: Reference,
+        *,
+        accept: Sequence[str] = ACCEPTED_TYPES,
+        cancelled: threading.Event | None = None,
+    ) -> FetchedManifest:
+        """The manifest or index that `reference` names. Once `cancelled` it is not asked for again.
 
         Raises ImageNotFoundError, AuthenticationError, other RegistryErrors, DigestMismatchError, SizeMismatchError.
         """
         return self._transport.exchange(
-            self._manifest_request("GET", reference, accept), lambda response: _read_manifest(response, reference)
+            self._manifest_request("GET", reference, accept),
+            lambda response: _read_manifest(response, reference),
+            cancelled=cancelled,
         )
 
     def find_digest(self, reference: Reference, *, accept: Sequence[str] = ACCEPTED_TYPES) -> Digest | None:
@@ -102,14 +110,16 @@ class RegistryClient:
         )
         return BlobStream(self._transport, request, descriptor, offset=offset, hasher=hasher, cancelled=cancelled)
 
-    def get_document(self, reference: Reference, descriptor: Descriptor) -> bytes:
+    def get_document(
+        self, reference: Reference, descriptor: Descriptor, *, cancelled: threading.Event | None = None
+    ) -> bytes:
         """A small blob as a whole, such as an image's config."""
         if descriptor.size > LARGEST_DOCUMENT:
             raise SizeMismatchError(
                 f"the blob {descriptor.digest} of {reference.familiar()} has {descriptor.size} bytes; "
                 f"{LARGEST_DOCUMENT} are the most"
             )
-        with self.open_blob(reference, descriptor) as stream:
+        with self.open_blob(reference, descriptor, cancelled=cancelled) as stream:
             return b"".join(stream)
 
     def push_blob(self, reference: Reference, descriptor: Descriptor, chunks: Iterable[bytes]) -> bool:

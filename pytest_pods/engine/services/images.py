@@ -116,6 +116,7 @@ class ImageService:
         policy: PullPolicy = PullPolicy.MISSING,
         platform: str | None = None,
         progress: Progress | None = None,
+        given_up: threading.Event | None = None,
     ) -> Image:
         """The image that is to be run, pulled first if the policy wants that.
 
@@ -137,6 +138,7 @@ class ImageService:
             policy=policy if policy is PullPolicy.NEWER else PullPolicy.ALWAYS,
             platform=wanted,
             progress=progress or self._progress,
+            given_up=given_up,
         )
         if pulled.fetched:
             size = sum(layer.size for layer in pulled.record.layers)
@@ -153,9 +155,10 @@ class ImageService:
         policy: PullPolicy = PullPolicy.ALWAYS,
         platform: str | None = None,
         progress: Progress | None = None,
+        given_up: threading.Event | None = None,
     ) -> Image:
         """As `ensure`, by default also if the image is here."""
-        return self.ensure(text, policy=policy, platform=platform, progress=progress)
+        return self.ensure(text, policy=policy, platform=platform, progress=progress, given_up=given_up)
 
     def load(self, path: Path, *, progress: Progress | None = None) -> _Images:
         """Brings the images of a docker-archive or oci-archive into the store. Raises NotFoundError, ContentError."""

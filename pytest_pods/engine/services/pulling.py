@@ -87,8 +87,8 @@ class _Layer:
 class _Downloads:
     """The streams of one pull, so that all can be ended when one has failed."""
 
-    def __init__(self) -> None:
-        self.given_up = threading.Event()
+    def __init__(self, given_up: threading.Event) -> None:
+        self.given_up = given_up
         self._lock = threading.Lock()
         self._streams: set[BlobStream] = set()
 
@@ -136,8 +136,10 @@ class ImagePuller:
         policy: PullPolicy = PullPolicy.MISSING,
         platform: Platform | None = None,
         progress: Progress | None = None,
+        given_up: threading.Event | None = None,
     ) -> PulledImage:
-        """Afterwards the store has the image for `platform` (None: this machine's).
+        """Afterwards the store has the image for `platform` (None: this machine's). Once it is `given_up`, by another
+        thread, nothing more is asked for, and what is on its way ends with its next bytes.
 
         Raises ImageNotFoundError, RegistryError, ContentError and StorageError; then no record was written.
         """
@@ -151,7 +153,7 @@ class ImagePuller:
                 hint=f"pull it first: pytest-pods pull {reference.familiar()}",
             )
         try:
-            return self._pull(reference, platform=platform, progress=progress)
+            return self._pull(reference, platform=platform, progress=progress, given_up=given_up or threading.Event())
         except (RegistryError, ImageNotFoundError) as error:
             if here is None:
                 raise
@@ -173,10 +175,14 @@ class ImagePuller:
             return None
         return record if all(self._layers.has(chain_id) for chain_id in config.chain_ids) else None
 
-    def _pull(self, reference: Reference, *, platform: Platform | None, progress: Progress) -> PulledImage:
+    def _pull(
+        self, reference: Reference, *, platform: Platform | None, progress: Progress, given_up: threading.Event
+    ) -> PulledImage:
         # Shared: a removal at the same time must not take what no record leads to yet.
         with locks.shared(self._layout.content_lock):
-            pull = _Pull(self._client(), reference, self._layout, self._blobs, self._layers, self._launcher, progress)
+            pull = _Pull(
+                self._client(), reference, self._layout, self._blobs, self._layers, self._launcher, progress, given_up
+            )
             pulled = pull.run(platform)
             with locks.exclusive(self._layout.images_lock):
                 self._images.put(pulled.record)
@@ -194,6 +200,7 @@ class _Pull:
     layers: LayerStore
     launcher: LauncherSource
     progress: Progress
+    given_up: threading.Event
 
     @property
     def where(self) -> str:
@@ -218,7 +225,7 @@ class _Pull:
         return PulledImage(record, fetched)
 
     def resolve(self, platform: Platform) -> _Resolved:
-        fetched = self.client.get_manifest(self.reference)
+        fetched = self.client.get_manifest(self.reference, cancelled=self.given_up)
         content, digest = fetched.content, fetched.digest
         document = parse_manifest(content, media_type=fetched.media_type, where=self.where)
         for _ in range(_DEEPEST_INDEX):
@@ -231,7 +238,8 @@ class _Pull:
 
     def fetch_manifest(self, entry: Descriptor) -> bytes:
         if (content := self.find_stored(entry)) is None:
-            content = self.client.get_manifest(self.reference.with_digest(entry.digest)).content
+            pinned = self.reference.with_digest(entry.digest)
+            content = self.client.get_manifest(pinned, cancelled=self.given_up).content
         if len(content) != entry.size:
             raise SizeMismatchError(
                 f"the manifest {entry.digest} of {self.where} has {len(content)} bytes; its index promises {entry.size}"
@@ -240,7 +248,9 @@ class _Pull:
 
     def fetch_config(self, descriptor: Descriptor) -> bytes:
         stored = self.find_stored(descriptor)
-        return self.client.get_document(self.reference, descriptor) if stored is None else stored
+        if stored is not None:
+            return stored
+        return self.client.get_document(self.reference, descriptor, cancelled=self.given_up)
 
     def find_stored(self, descriptor: Descriptor) -> bytes | None:
         """A document that is in the store; what is damaged there counts as missing."""
@@ -262,7 +272,7 @@ class _Pull:
             return False
         # Asked for here, in the caller's thread: it may start the session's sandbox.
         self.launcher()
-        downloads = _Downloads()
+        downloads = _Downloads(self.given_up)
         run_together(
             [partial(self.fetch_layer, layer, downloads) for layer in missing],
             most=MOST_AT_ONCE,

@@ -149,6 +149,10 @@ def test_given_up_wait_ends_at_once(client: RegistryClient, faulty_proxy: Faulty
     cancelled.set()
     with pytest.raises(RegistryError), client.open_blob(reference, LAYER.descriptor, cancelled=cancelled) as stream:
         list(stream)
+    faulty_proxy.inject(MANIFEST, Answer(503, headers={"Retry-After": "50"}), times=9)
+    with pytest.raises(RegistryError):
+        client.get_manifest(reference, cancelled=cancelled)
+    assert len(faulty_proxy.lines(MANIFEST)) == 1
 
 
 def test_reader_that_waits_for_bytes_is_woken(
