@@ -33,7 +33,8 @@ class Settings:
     tests write it, with or without tag, and the reference that is used for it; `logs`: of which tests the logs of
     containers are shown, and when; `durations`: how many of the slowest are listed, 0 for all, None for no list;
     `fixture_prefix`: what stands before the names of our fixtures;
-    `lookahead`: of how many of the next tests containers are made while one runs, 0 for none.
+    `lookahead`: of how many of the next tests containers are made while one runs, 0 for none;
+    `artifacts`: where what stays of a failing test goes, of all its containers.
     """
 
     root: Path | None = None
@@ -50,6 +51,7 @@ class Settings:
     durations: int | None = None
     fixture_prefix: str = ""
     lookahead: int = 2
+    artifacts: Path | None = None
 
     @property
     def pull_policy(self) -> PullPolicy:
@@ -252,6 +254,7 @@ _PARSERS: dict[str, Callable[[Any, _Place], object]] = {
     "durations": _count,
     "fixture_prefix": _prefix,
     "lookahead": _tests,
+    "artifacts": _path,
 }
 
 
@@ -272,6 +275,7 @@ DESCRIPTIONS: dict[str, tuple[str, str]] = {
     "fixture_prefix": ("PREFIX", "call our fixtures PREFIXcontainer, PREFIXpod, …, beside others of these names"),
     "lookahead": ("N", "make the containers of the next N tests ready while one runs (default: 2; 0: none)"),
     "durations": ("N", "list the N slowest containers and images (0: all)"),
+    "artifacts": ("DIR", "keep logs, changed files and chosen paths of the containers of failed tests there"),
 }
 
 

@@ -432,13 +432,18 @@ class Container:
         """
         self._service.copying.copy_in(self._record, fspath(source), destination, follow=follow)
 
-    def copy_out(self, source: str, destination: str | PathLike[str], *, follow: bool = False) -> None:
+    def copy_out(
+        self, source: str, destination: str | PathLike[str], *, follow: bool = False, most_bytes: int | None = None
+    ) -> None:
         """Copies a file or directory of it, running or not, to the host, by the same rules.
 
-        Owners are kept if root copies; set-user-id and set-group-id bits, devices and sockets never are, nor what is in
-        /proc and the like. Raises as `copy_in`.
+        Owners are kept if root copies, and an ordinary user may read all that was copied; set-user-id and set-group-id
+        bits, devices and sockets never are kept, nor what is in /proc and the like. Raises as `copy_in`, and
+        SizeMismatchError for an archive of more than `most_bytes`.
         """
-        self._service.copying.copy_out(self._record, source, fspath(destination), follow=follow)
+        self._service.copying.copy_out(
+            self._record, source, fspath(destination), follow=follow, most_bytes=most_bytes
+        )
 
     def export(self, path: str, file: BinaryIO, *, follow: bool = False) -> None:
         """Writes a file or directory of it as a tar archive. Raises NotFoundError, StorageError."""

@@ -14,7 +14,7 @@ CONTAINER: Final = "container"
 POD: Final = "pod"
 PODS: Final = "pods"
 
-FIXTURES: Final = (CONTAINER, POD, "run_container", "run_pod", "make_network", "make_volume", PODS)
+FIXTURES: Final = (CONTAINER, POD, "run_container", "run_pod", "make_network", "make_volume", PODS, "pods_artifacts")
 """The fixtures of ours that have plain names; `pods_fixture_prefix` stands before them."""
 
 CONTAINER_SPEC: Final = "_pods_container_spec"

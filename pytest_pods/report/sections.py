@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pytest_pods.report.looks import Look
 
 STATES_TITLE: Final = "pods: containers of this test"
+ARTIFACTS_TITLE: Final = "pods: artifacts of this test"
 LOG_KEY: Final = "log of containers"
 TIMELINE_TITLE: Final = f"Captured {LOG_KEY}: timeline of this test"
 """As pytest's own log sections begin: those are what --show-capture=log shows and JUnit files take."""
@@ -40,6 +41,11 @@ def build_sections(looks: Sequence[Look], phases: Iterable[Moment], *, with_logs
         moments = [*phases, *(moment for look in looks for moment in build_container_moments(look, labels[look.id]))]
         sections.append(Section(TIMELINE_TITLE, "\n".join(build_timeline(moments))))
     return sections
+
+
+def build_artifact_sections(told: str) -> list[Section]:
+    """Where what stays of the test is; none if nothing does."""
+    return [Section(ARTIFACTS_TITLE, told)] if told else []
 
 
 def colour_sections(sections: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:

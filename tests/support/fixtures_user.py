@@ -1,4 +1,4 @@
-"""The command line as an ordinary user on a machine that was made poorer for it."""
+"""The command line, and pytest, as an ordinary user on a machine that was made poorer for it."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def _user_on(prepare: str, image: BuiltImage, name: str) -> Iterator[RunAsUser]:
     os.chown(directory, user.pw_uid, user.pw_gid)
     machine = ["unshare", "--mount", "--propagation", "private", "sh", "-ec", f'{prepare}; exec "$@"', "sh"]
 
-    def run(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        command = build_argv_as_user([sys.executable, "-m", "pytest_pods", "--root", f"{directory}/store", *arguments])
-        environment = environment_of_user()
+    def run(*arguments: str, stdin: str = "", module: str = "pytest_pods") -> subprocess.CompletedProcess[str]:
+        command = build_argv_as_user([sys.executable, "-m", module, *arguments])
+        environment = {**environment_of_user(), "PYTEST_PODS_ROOT": f"{directory}/store"}
         return subprocess.run(
             [*machine, *command],
             env=environment,
@@ -59,7 +59,7 @@ def _user_on(prepare: str, image: BuiltImage, name: str) -> Iterator[RunAsUser]:
 
 @pytest.fixture
 def user_on() -> Iterator[StartUser]:
-    """Runs `pytest-pods` as the ordinary user, in a mount namespace that a shell command has prepared as root, on a
-    store that has the image under the name."""
+    """Runs `pytest-pods`, or another module, as the ordinary user, in a mount namespace that a shell command has
+    prepared as root, on a store that has the image under the name."""
     with ExitStack() as stack:
         yield lambda prepare, image, name: stack.enter_context(_user_on(prepare, image, name))

@@ -229,6 +229,12 @@ class HeldLog:
         """As `read_excerpt`."""
         return read_excerpt(Path(f"/proc/self/fd/{self._descriptor}"), count, since=since)
 
+    def lines(self) -> Iterator[LogLine]:
+        """All of it, also a line that has not ended; never held in memory as a whole."""
+        reader = LogReader(Path(f"/proc/self/fd/{self._descriptor}"))
+        yield from reader.iterate()
+        yield from reader.rest()
+
     def close(self) -> None:
         if self._descriptor >= 0:
             os.close(self._descriptor)

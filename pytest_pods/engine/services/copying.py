@@ -59,8 +59,10 @@ class Copying:
                 outgoing, self._incoming(directory, on_host=False), launcher=self._sandbox, doing=doing
             )
 
-    def copy_out(self, record: ContainerRecord, source: str, destination: str, *, follow: bool) -> None:
-        """Raises NotFoundError, ConflictError, DiskFullError, StorageError."""
+    def copy_out(
+        self, record: ContainerRecord, source: str, destination: str, *, follow: bool, most_bytes: int | None
+    ) -> None:
+        """Raises NotFoundError, ConflictError, SizeMismatchError, DiskFullError, StorageError."""
         doing = f"copying {source} out of container {record.name}"
         with ExitStack() as stack:
             outgoing, origin = self._open_source(stack, record, source, follow=follow, doing=doing)
@@ -79,6 +81,7 @@ class Copying:
                 replace(outgoing, name=target.name),
                 self._incoming(directory, on_host=True),
                 launcher=self._sandbox,
+                most_bytes=most_bytes,
                 doing=doing,
             )
 

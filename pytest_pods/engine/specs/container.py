@@ -68,7 +68,8 @@ class ContainerSpec:
     that is there, which the container joins, `network_container` a container in whose network it is; then what
     `network` says is that one's. With `image_resolv_conf` nobody writes /etc/resolv.conf. `health` is False for no
     health check, not even the image's. `max_memory` is how much memory it may have used at most when the test ends, by
-    which nobody is held: the pytest plugin fails the test.
+    which nobody is held: the pytest plugin fails the test. `artifacts` are paths, with patterns, that it copies if the
+    test fails.
     """
 
     image: str
@@ -117,6 +118,7 @@ class ContainerSpec:
     ulimits: tuple[Ulimit, ...] = ()
     restart: RestartPolicy | None = None
     health: HealthCheck | Literal[False] | None = None
+    artifacts: tuple[str, ...] = ()
 
     @property
     def restartable(self) -> bool:
@@ -299,7 +301,7 @@ def _parse_health(name: str, value: object) -> object:
 _REQUIRED = frozenset(
     (
         "ports env labels aliases dns dns_search dns_options add_hosts"
-        " cap_add cap_drop stop_timeout interactive tty ulimits"
+        " cap_add cap_drop stop_timeout interactive tty ulimits artifacts"
     ).split()
 )
 
@@ -345,4 +347,5 @@ _PARSERS: dict[str, Any] = {
     "ulimits": parse_ulimits,
     "restart": parse_restart,
     "health": _parse_health,
+    "artifacts": values.parse_patterns,
 }

@@ -2,7 +2,8 @@
 
 What is one value, such as a command or a wait, is replaced. What has parts is joined, and of two with the same key the
 later counts: `env`, `labels` and `add_hosts` by name, `ports` by port and protocol, mounts of every kind by target,
-`networks` by network, `ulimits` by name; names in `aliases`, `cap_add`, `cap_drop` and `needs` come together.
+`networks` by network, `ulimits` by name; names in `aliases`, `cap_add`, `cap_drop` and `needs`, and
+`artifacts`, come together.
 """
 
 from __future__ import annotations
@@ -164,4 +165,5 @@ _KEYS: Mapping[str, Callable[[Any], object]] = {
     "aliases": _itself,
     "cap_add": _itself,
     "cap_drop": _itself,
+    "artifacts": _itself,
 }

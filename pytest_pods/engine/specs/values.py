@@ -80,6 +80,14 @@ def parse_absolute(name: str, value: object) -> str:
     return text
 
 
+def parse_patterns(name: str, value: object) -> tuple[str, ...]:
+    """Absolute paths in a container, which may have `*` and the like in them; one, or a list."""
+    items = [value] if isinstance(value, str) else value
+    if not isinstance(items, Sequence):
+        raise InvalidSpecError(f"{name} has to be a list of paths such as ['/var/log/app'], not {value!r}")
+    return tuple(parse_absolute(name, item) for item in items)
+
+
 def parse_environment(name: str, value: object) -> Mapping[str, str]:
     if isinstance(value, Mapping):
         pairs = [(key, item) for key, item in value.items()]

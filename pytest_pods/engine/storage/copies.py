@@ -56,16 +56,19 @@ def write_devices(numbers: frozenset[int]) -> str:
     return ",".join(map(str, sorted(numbers)))
 
 
-def transfer(outgoing: Outgoing, incoming: Incoming, *, launcher: Launcher, doing: str) -> None:
+def transfer(
+    outgoing: Outgoing, incoming: Incoming, *, launcher: Launcher, doing: str, most_bytes: int | None = None
+) -> None:
     """Copies. Raises ConflictError where a directory and something else meet, UnsafeEntryError for a link on the way,
-    DiskFullError, StorageError; what was copied until then stays, but no half file."""
+    SizeMismatchError for more than `most_bytes` (of the archive), DiskFullError, StorageError; what was copied until
+    then stays, but no half file."""
     with Runner(launcher, doing) as runner:
         stream = runner.pipe()
         enlarge_pipe(stream.writing)
         sender = runner.start(outgoing.arguments, stream=stream.writing, given=outgoing.descriptor)
         stream.close_writing()
         receiver = runner.start(
-            [*incoming.arguments, *build_limits(), "-"], stream=stream.reading, given=incoming.descriptor
+            [*incoming.arguments, *build_limits(most_bytes), "-"], stream=stream.reading, given=incoming.descriptor
         )
         stream.close_reading()
         with suppress(ReaderGoneError):

@@ -106,10 +106,10 @@ def stream_in(
             raise SizeMismatchError(f"{doing}: the child process stopped reading and reported nothing")
 
 
-def build_limits() -> list[str]:
+def build_limits(most_bytes: int | None = None) -> list[str]:
     """How much may be unpacked, as the program takes it."""
     limits = LayerLimits()
-    return [str(limits.most_bytes), str(limits.most_entries)]
+    return [str(most_bytes or limits.most_bytes), str(limits.most_entries)]
 
 
 def _feed(first: bytes, archive: Readable, pipe: int) -> bool:

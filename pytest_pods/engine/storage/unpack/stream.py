@@ -132,7 +132,7 @@ class Source:
             for chunk in _plain_chunks(descriptor, zstd):
                 self.size += len(chunk)
                 if self.size > self._most_bytes:
-                    raise Refusal("size", f"the layer has more than {self._most_bytes} bytes uncompressed")
+                    raise Refusal("size", f"it has more than {self._most_bytes} bytes uncompressed")
                 self._room.acquire()
                 self._queue.put(chunk)
                 self._hash.update(chunk)

@@ -134,6 +134,8 @@ class TreeWriter:
         entry.xattrs = {key: value for key, value in entry.xattrs.items() if key.startswith(b"user.")}
         if self._rootless:
             entry.uid = entry.gid = 0
+            # What was the container's is the user's, who wants to read it, and to remove it.
+            entry.mode |= 0o700 if entry.kind is tar.DIRECTORY else 0o400
 
     # -- directories on the way
 
