@@ -243,6 +243,34 @@ def test_failing(container, pods_artifacts):
     assert sorted(find_told(result)) == [out / "test_it-test_failing", out / "test_it-test_failing-2"]
 
 
+def test_container_that_workers_share_stays_of_each_failing_test(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        test_it=HEAD
+        + """
+shared = container_fixture(BUSYBOX, WRITE, scope="session", **OPTIONS, artifacts=["/data"])
+
+@pytest.fixture(scope="session")
+def outer():
+    yield
+    raise RuntimeError("in the tear-down, after all containers were given back")
+
+def test_failing(shared):
+    assert False
+
+def test_last(outer, shared): ...
+"""
+    )
+    result = pytester.runpytest("-n2", "--dist=each", "--pods-artifacts=out")
+    result.assert_outcomes(failed=2, passed=2, errors=2)
+    out = pytester.path / "out"
+    assert sorted(path.name for path in out.iterdir()) == [
+        "test_it-test_failing", "test_it-test_failing-2", "test_it-test_last", "test_it-test_last-2"
+    ]
+    for path in out.iterdir():
+        (container,) = path.iterdir()
+        assert list_files(container / "files") == ["data/a.db", "data/sub/b.db"]
+
+
 def test_without_a_setting_only_what_was_asked_for_stays_beside_the_tests_own_directories(
     pytester: pytest.Pytester,
 ) -> None:

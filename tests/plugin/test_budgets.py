@@ -88,3 +88,16 @@ def test_known(container):
 """
     )
     pytester.runpytest().assert_outcomes(xfailed=1)
+
+
+def test_container_that_workers_share_is_looked_at_by_each(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        test_it=HEAD
+        + """
+shared = container_fixture(BUSYBOX, SLEEP, scope="session", network="none", max_memory="40m")
+@pytest.mark.parametrize("number", range(2))
+def test_hungry(shared, number):
+    shared.succeed(EAT)
+"""
+    )
+    pytester.runpytest("-n2", "--dist=each").assert_outcomes(failed=2, passed=2)
