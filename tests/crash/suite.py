@@ -1,5 +1,5 @@
 """The busy suite that is killed: pull and unpack, create, start, publish, execute, check, remove, pods, networks,
-names, volumes, in turn and for ever; and what the next two tests need, meanwhile.
+names, volumes, in turn and for ever; what the next two tests need, meanwhile; beside that, what all workers share.
 
 Run by `test_kills` with pytest, in a directory of its own, under the name test_busy.py.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_pods import Container, Engine, Pod, container_fixture, pod_fixture, waits
+from pytest_pods import Container, Engine, Network, Pod, container_fixture, network_fixture, pod_fixture, waits
 
 BUSYBOX = "localhost/busybox:1"
 REGISTRY_IMAGE = os.environ["PODS_CRASH_IMAGE"]
@@ -49,10 +49,37 @@ def tell(phase: str) -> None:
         file.write(f"{phase}\n")
 
 
+def _describe_shared(shared_network: Network) -> dict[str, object]:
+    networks = {shared_network: {"aliases": ["shared"]}}
+    return {"image": BUSYBOX, "command": ["sleep", "1000"], "networks": networks, "volumes": ["/own"]}
+
+
+shared_network = network_fixture(scope="session")
+shared = container_fixture(_describe_shared, scope="session")
+shared_pod = pod_fixture(
+    scope="session",
+    network="none",
+    share="+pid",
+    a={"image": BUSYBOX, "command": ["sleep", "1000"], "restart": "always"},
+)
+
+
 @pytest.mark.parametrize("number", range(10_000))
 def test_busy(
-    number: int, pods: Engine, run_container: Callable[..., Container], near: Container, pair: Pod
+    number: int,
+    pods: Engine,
+    run_container: Callable[..., Container],
+    near: Container,
+    pair: Pod,
+    shared: Container,
+    shared_pod: Pod,
+    shared_network: Network,
 ) -> None:
+    tell("use shared")
+    beside = run_container(BUSYBOX, ["sleep", "1000"], networks=[shared_network])
+    assert shared.ip in beside.succeed("nslookup shared")
+    run_container(BUSYBOX, ["sleep", "1000"], network=f"container:{shared.name}")
+    assert shared_pod["a"].exec(["true"]).ok
     worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
     assert (near.status, pair.status) == ("running", "running")
     if number % 3 == 0:

@@ -33,7 +33,8 @@ SEED = os.environ.get("PODS_CRASH_SEED", "1")
 # The promise is a second; under software emulation everything takes ten times as long.
 PATIENCE_S = 10.0 if "PODS_VM" in os.environ else 1.0
 START_PATIENCE_S = 60.0 if "PODS_VM" not in os.environ else 300.0
-VICTIMS = ("pytest", "janitor", "init", "conmon", "worker", "pytest and janitor")
+VICTIMS = ("pytest", "janitor", "init", "conmon", "worker", "pytest and janitor", "controller")
+WITH_WORKERS = ("worker", "controller")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,25 +121,32 @@ def test_killed_run_leaves_nothing(number: int, victim: str, rootless: bool, req
     chance = random.Random(f"{SEED} {number}")
     before = HostState.take()
     with tempfile.TemporaryDirectory(prefix="pods-busy-", ignore_cleanup_errors=True) as directory:
-        run = BusyRun(place, Path(directory), workers=2 if victim == "worker" else 0)
+        run = BusyRun(place, Path(directory), workers=2 if victim in WITH_WORKERS else 0)
         try:
             victims = run.await_victims(victim)
             run.let_run(chance.uniform(0.0, 1.5))
             phase = run.phase()
             began = time.monotonic()
             victims = run.find_victims(victim) or victims
-            sessions = _find_sessions(place.root, owners=victims if victim == "worker" else None)
+            workers = _workers(run.process.pid)
+            sessions = _find_sessions(place.root, owners=victims if victim in WITH_WORKERS else None)
             # What one whose janitor was not started yet has made is the next session's to tidy up.
             young = [one for one in sessions if not _processes(place.root, b"janitor", session=one)]
             for pid in [chance.choice(victims)] if victim == "conmon" else victims:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-            if victim in ("pytest", "pytest and janitor"):
+            if victim in ("pytest", "pytest and janitor", "controller"):
                 run.reap()
             left = _await_gone(place, before, victim, sessions, young, began)
             taken_ms = (time.monotonic() - began) * 1000
             if victim in ("conmon", "worker") and not left:
                 left = _end_and_look(place, before, run)
+            if victim == "controller" and not left:
+                # Workers end, and tidy up, by themselves.
+                left = wait_until_clean(
+                    lambda: [f"worker {pid}" for pid in workers if Path(f"/proc/{pid}").exists()],
+                    patience_s=START_PATIENCE_S,
+                )
             _report(number, victim, rootless, phase, taken_ms, left)
             assert left == [], f"{victim} killed in phase {phase}; left:\n" + "\n".join(left)
         finally:
@@ -213,6 +221,7 @@ class BusyRun:
             "janitor": lambda: _processes(self._place.root, b"janitor", outer=True),
             "init": lambda: _processes(self._place.root, b"janitor", outer=False),
             "conmon": lambda: _processes(self._place.root, b"conmon"),
+            "controller": lambda: [self.process.pid] if self._started() else [],
             "worker": lambda: _workers(self.process.pid)[:1] if self._started() else [],
         }
         if victim == "pytest and janitor":
@@ -250,10 +259,10 @@ def _await_gone(
             # What its container was is removed by the run, which goes on.
             return []
         found = _find_all(sessions, place.root)
-        # The other worker, and whoever takes the place of a killed one, go on.
-        found += find_leaks(before, place.root.parent) if victim != "worker" else []
+        # The other worker, and whoever takes the place of a killed one, go on; those of a controller for a moment.
+        found += find_leaks(before, place.root.parent) if victim not in WITH_WORKERS else []
         found = [line for line in found if not (line.startswith("file ") and line.endswith(tuple(young)))]
-        if victim == "worker":
+        if victim in WITH_WORKERS:
             return found
         if victim == "pytest":
             return found
