@@ -30,8 +30,8 @@ def warn_of_clashes(item: pytest.Item, settings: Settings) -> InvalidMarkerError
         if all(_is_ours(one) for one in definitions):
             continue
         spec = SPECS.get(name)
-        without_us = spec is not None and spec not in getattr(item, "fixturenames", ())
-        if without_us and not settings.fixture_prefix and find_marks(item, name):
+        leads_to_us = spec in getattr(item, "fixturenames", ()) or _ask_for_ours(definitions)
+        if spec and not leads_to_us and not settings.fixture_prefix and find_marks(item, name):
             return _refuse(item.config, name, definitions[-1])
         error = _warn(item, settings.fixture_name(name), definitions)
         if error is not None:
@@ -76,6 +76,16 @@ def _way_out(name: str) -> str:
 def _find_function(definition: Any) -> Callable[..., object]:
     function: Callable[..., object] = inspect.unwrap(getattr(definition.func, "__func__", definition.func))
     return function
+
+
+def _ask_for_ours(definitions: Sequence[Any]) -> bool:
+    """Whether each of the fixtures asks for the one that it overrides; older releases of pytest do not follow that."""
+    for one in reversed(definitions):
+        if _is_ours(one):
+            return True
+        if one.argname not in one.argnames:
+            return False
+    return False
 
 
 def _is_ours(definition: Any) -> bool:

@@ -80,7 +80,7 @@ def _find_mistake(item: pytest.Item, settings: Settings) -> PodsError | None:
 
     try:
         for name in asked:
-            (plan_container if name == CONTAINER else plan_pod)(item)
+            (plan_container if name == CONTAINER else plan_pod)(item, asked=SPECS[name] in names)
     except InvalidMarkerError as error:
         return error
     return None

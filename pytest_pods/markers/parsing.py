@@ -52,26 +52,26 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def plan_container(item: pytest.Item) -> Plan[ContainerSpec]:
+def plan_container(item: pytest.Item, *, asked: bool = True) -> Plan[ContainerSpec]:
     """How the container comes about that a test's marks ask for.
 
-    Raises InvalidMarkerError, also if there is no mark.
+    `asked` is False for a test that does not lead to it. Raises InvalidMarkerError, also if there is no mark.
     """
     links = _read_links(item, CONTAINER, _read_container_mark)
     with _naming(CONTAINER):
-        choice = _find_choice(item, CONTAINER_SPEC, [name_container(link.options) for link in links])
+        choice = _find_choice(item, CONTAINER_SPEC, [name_container(link.options) for link in links], asked=asked)
         links = [link.with_options(choose_image(link.options, choice)) for link in links]
         return _plan(CONTAINER, links, _build_container)
 
 
-def plan_pod(item: pytest.Item) -> Plan[PodSpec]:
+def plan_pod(item: pytest.Item, *, asked: bool = True) -> Plan[PodSpec]:
     """How the pod comes about that a test's marks ask for; `kube=` is relative to the test's file.
 
-    Raises InvalidMarkerError, also if there is no mark.
+    `asked` is False for a test that does not lead to it. Raises InvalidMarkerError, also if there is no mark.
     """
     links = _read_links(item, POD, _read_pod_mark)
     with _naming(POD):
-        choice = _find_choice(item, POD_SPEC, [find_members(link.options) for link in links])
+        choice = _find_choice(item, POD_SPEC, [find_members(link.options) for link in links], asked=asked)
         links = [link.with_options(choose_pod_images(link.options, choice)) for link in links]
         return _plan(POD, links, partial(_build_pod, item.path.parent))
 
@@ -200,15 +200,16 @@ def _read_link(name: str, options: dict[str, Any]) -> _Link:
     return _Link({}, function, extends)
 
 
-def _find_choice(item: pytest.Item, fixture: str, links: Sequence[Mapping[str, Any]]) -> Choice:
+def _find_choice(item: pytest.Item, fixture: str, links: Sequence[Mapping[str, Any]], *, asked: bool) -> Choice:
     """The images that this run of a test is with."""
     choices = build_choices(find_image_lists(links))
     chosen: Choice | None = getattr(getattr(item, "callspec", None), "params", {}).get(fixture)
     if chosen is None:
-        if choices and fixture in getattr(item, "fixturenames", ()):
+        if choices and asked:
             raise InvalidSpecError(
-                f"{IMAGES} in a mark of a parameter set, or in one that was added later",
-                hint=f"write one {IMAGE} there; marks of functions, classes and modules can have {IMAGES}",
+                f"{IMAGES} in a mark of a parameter set, in one that was added later, or of a test that asks for it"
+                " only while it runs",
+                hint=f"write one {IMAGE}, or put {IMAGES} on the function and the fixture among its arguments",
             )
         return choices[0] if choices else Choice(())
     if chosen not in choices:

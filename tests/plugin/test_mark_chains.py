@@ -189,7 +189,7 @@ def test_run(pod):
     result.stdout.fnmatch_lines([f"*test_run[[]{BUSYBOX}[]] PASSED*", f"*test_run[[]{OTHER}[]] FAILED*"])
 
 
-def test_images_of_a_parameter_set_are_refused_by_name(pytester: pytest.Pytester) -> None:
+def test_images_that_come_too_late_are_refused_by_name(pytester: pytest.Pytester) -> None:
     make_suite(
         pytester,
         """
@@ -200,10 +200,15 @@ def test_set(container, one): ...
 @pytest.mark.container(images=["function"])
 @pytest.mark.parametrize("one", [pytest.param(1, marks=pytest.mark.container("set"))])
 def test_function(container, one): ...
+
+@pytest.mark.container(images=["function"])
+def test_late(request):
+    with pytest.raises(pytest.fail.Exception, match="of a test that asks for it only while it runs"):
+        request.getfixturevalue("container")
 """,
     )
-    result = pytester.runpytest()
-    result.assert_outcomes(errors=2)
+    result = pytester.runpytest("--continue-on-collection-errors", "-k", "late")
+    result.assert_outcomes(errors=2, passed=1, deselected=1)
     result.stdout.fnmatch_lines(
         [
             "*test_set[[]1[]]: InvalidMarkerError: *: images in a mark of a parameter set, *",
