@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pytest_pods.engine.runtime.processes import ContainerProcess
     from pytest_pods.engine.services.attachment import Attachment
     from pytest_pods.engine.services.beside import Beside
+    from pytest_pods.engine.services.capturing import Capture
     from pytest_pods.engine.services.containers import ContainerService
     from pytest_pods.engine.services.lifecycle import ExitDescriptor
     from pytest_pods.engine.specs.container import ContainerSpec
@@ -463,6 +464,17 @@ class Container:
         """What it has done to the files of its image, by path: kind "added", "changed" or "deleted". Of a directory
         only that itself: its mode or owner. What is in volumes and other mounts is not looked at."""
         return self._service.find_changes(self._record)
+
+    def capture(
+        self, path: str | PathLike[str] | None = None, *, most_bytes: int | None = None
+    ) -> Capture:
+        """Captures the packets of its network namespace, loopback too, before its start as well as later.
+
+        `with container.capture("traffic.pcapng"): …` writes the file when the block is left; without a path, `save`
+        does. Of more than `most_bytes` (64 MiB) the last are kept. Raises InvalidInputError with network="host",
+        NetworkError, StorageError.
+        """
+        return self._service.capture(self._record, most_bytes=most_bytes, path=path)
 
     def inspect(self) -> dict[str, Any]:
         """A document in the shape of `docker inspect`."""

@@ -6,10 +6,12 @@ import json
 import re
 import shutil
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
 
+from tests.support import pcapng
 from tests.support.fixtures_store import BUSYBOX
 from tests.support.fixtures_user import StartUser
 from tests.support.images import busybox_image
@@ -269,6 +271,48 @@ def test_last(outer, shared): ...
     for path in out.iterdir():
         (container,) = path.iterdir()
         assert list_files(container / "files") == ["data/a.db", "data/sub/b.db"]
+
+
+def test_packets_stay_of_a_failing_test_from_before_the_start(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        test_it=HEAD
+        + """
+TALK = ["sh", "-c", "httpd -p 80 -h /; wget -qO- http://127.0.0.1/etc/hostname?first; exec sleep 1000"]
+ASK = "wget -qO- http://127.0.0.1/etc/hostname?asked"
+
+@pytest.mark.container(BUSYBOX, TALK, network="none", capture=True)
+def test_failing(container):
+    container.wait_until(ASK)
+    assert False
+
+@pytest.mark.container(BUSYBOX, TALK, network="none", capture=True)
+def test_passing(container): ...
+
+@pytest.mark.pod(one=dict(image=BUSYBOX, command=TALK, capture=True),
+    two=dict(image=BUSYBOX, command=["sleep", "1000"], capture=True))
+def test_pod(pod):
+    pod["two"].wait_until(ASK)
+    pod["one"].remove()
+    assert False
+
+@pytest.fixture
+def outer():
+    yield
+    raise RuntimeError
+
+def test_teardown(outer, run_container):
+    run_container(BUSYBOX, TALK, network="none", capture=True).wait_until(ASK)
+"""
+    )
+    result = pytester.runpytest("-p", "no:randomly")
+    result.assert_outcomes(failed=2, passed=2, errors=1)
+    told = sorted(find_told(result))
+    assert len(told) == 3
+    for path in (told[0] / "busybox", told[1] / "two", told[2] / "busybox"):
+        found = pcapng.read(path / "packets.pcapng")
+        assert found.holds(b"?first")
+        assert found.holds(b"?asked")
+    assert {thread.name for thread in threading.enumerate() if "capture" in thread.name} == set()
 
 
 def test_without_a_setting_only_what_was_asked_for_stays_beside_the_tests_own_directories(

@@ -40,12 +40,14 @@ from pytest_pods.engine.specs.mounts import ImageMount
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from os import PathLike
 
     from pytest_pods.engine.host.channel import SandboxProcess
     from pytest_pods.engine.network_records import NetworkRecord
     from pytest_pods.engine.records import Change, ContainerRecord
     from pytest_pods.engine.runtime.processes import ContainerProcess
     from pytest_pods.engine.services.beside import Beside
+    from pytest_pods.engine.services.capturing import Capture
     from pytest_pods.engine.services.connecting import Connecting
     from pytest_pods.engine.services.copying import Copying
     from pytest_pods.engine.services.counters import Counters
@@ -229,6 +231,14 @@ class ContainerService:
         from pytest_pods.engine.services.copying import Copying
 
         return Copying(self._session, self.lifecycle)
+
+    def capture(
+        self, record: ContainerRecord, *, most_bytes: int | None, path: str | PathLike[str] | None
+    ) -> Capture:
+        """Captures the packets of a container's network from now on."""
+        from pytest_pods.engine.services.capturing import MOST_BYTES, start_capture
+
+        return start_capture(self._session, record, most_bytes=most_bytes or MOST_BYTES, path=path)
 
     def find_changes(self, record: ContainerRecord) -> list[Change]:
         """What a container has changed of its image. Raises ImageNotFoundError if that was removed."""

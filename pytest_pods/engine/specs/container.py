@@ -69,7 +69,7 @@ class ContainerSpec:
     `network` says is that one's. With `image_resolv_conf` nobody writes /etc/resolv.conf. `health` is False for no
     health check, not even the image's. `max_memory` is how much memory it may have used at most when the test ends, by
     which nobody is held: the pytest plugin fails the test. `artifacts` are paths, with patterns, that it copies if the
-    test fails.
+    test fails; with `capture` it writes down the packets of the container's network then.
     """
 
     image: str
@@ -119,6 +119,7 @@ class ContainerSpec:
     restart: RestartPolicy | None = None
     health: HealthCheck | Literal[False] | None = None
     artifacts: tuple[str, ...] = ()
+    capture: bool = False
 
     @property
     def restartable(self) -> bool:
@@ -249,6 +250,10 @@ def check_container(spec: ContainerSpec) -> None:
         raise InvalidSpecError(
             "ports cannot be published with network='host'", hint="the service is on the host's ports already"
         )
+    if spec.network is NetworkMode.HOST and spec.capture:
+        raise InvalidSpecError(
+            "capture=True cannot be given with network='host'", hint="the packets there are all of the machine's"
+        )
     if spec.aliases and spec.network is not NetworkMode.NAMED:
         raise InvalidSpecError("aliases need a network with names", hint="write networks=['default'], say")
     build_limits(
@@ -348,4 +353,5 @@ _PARSERS: dict[str, Any] = {
     "restart": parse_restart,
     "health": _parse_health,
     "artifacts": values.parse_patterns,
+    "capture": values.parse_flag,
 }
