@@ -46,7 +46,7 @@ def test_suite_of_a_user_passes_mypy(pytester: pytest.Pytester, suite: Path) -> 
 @pytest.mark.usefixtures("store")
 def test_suite_of_a_user_runs(pytester: pytest.Pytester, suite: Path) -> None:
     images = [f"--pods-image=busybox={BUSYBOX}", f"--pods-image=busybox:other={BUSYBOX}"]
-    pytester.runpytest_subprocess("suite", *images, "-W", "error").assert_outcomes(passed=11)
+    pytester.runpytest_subprocess("suite", *images, "-W", "error").assert_outcomes(passed=12)
 
 
 def test_suite_of_a_user_has_every_fixture_wait_and_declaration() -> None:

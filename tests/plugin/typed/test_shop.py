@@ -99,6 +99,10 @@ def test_factories(
     assert pod["web"].read("/data/a") == b"b"
 
 
+def test_artifacts(pods_artifacts: Path, cache: Container) -> None:
+    (pods_artifacts / "said.txt").write_text(cache.logs())
+
+
 def test_engine(pods: Engine) -> None:
     images = pods.images()
     assert_type(images, list[Image])
