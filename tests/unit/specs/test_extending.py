@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import pytest
 
 from pytest_pods.engine.errors import InvalidSpecError
-from pytest_pods.engine.specs.container import CONTAINER_OPTIONS, build_container_spec
+from pytest_pods.engine.specs.container import ContainerSpec, build_container_spec
 from pytest_pods.engine.specs.extending import build_extended_container_spec, build_extended_pod_spec
 from pytest_pods.engine.specs.pods import build_pod_spec
 
@@ -46,6 +47,7 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
     "ulimits": (
         {"ulimits": {"nofile": 10, "nproc": 10}}, {"ulimits": {"nofile": 20}}, {"ulimits": {"nproc": 10, "nofile": 20}}
     ),
+    "artifacts": ({"artifacts": ["/a", "/b"]}, {"artifacts": ["/b", "/c"]}, {"artifacts": ["/a", "/b", "/c"]}),
     "command": ({"command": ["a", "b"]}, {"command": ["c"]}, {"command": ["c"]}),
     "command to the image's": ({"command": ["a"]}, {"command": None}, {}),
     "memory": ({"memory": "1g", "cpus": 1}, {"memory": "2g"}, {"memory": "2g", "cpus": 1}),
@@ -63,10 +65,16 @@ def test_two_descriptions_say_together(far: dict[str, Any], near: dict[str, Any]
     assert extended.with_changes(mounts=expected.mounts) == expected
 
 
+def test_every_option_with_parts_is_joined_but_for_name_servers() -> None:
+    plain = ContainerSpec(image="x")
+    with_parts = {one.name for one in fields(plain) if isinstance(getattr(plain, one.name), tuple | dict)}
+    tried = {name for far, near, _ in CASES.values() if far.keys() & near.keys() for name in far.keys() & near.keys()}
+    assert with_parts - tried == {"mounts", "dns_search", "dns_options"}
+
+
 def test_one_description_is_what_it_is_alone() -> None:
     options: dict[str, Any] = {"env": {"A": "b"}, "networks": ["a"], "aliases": ["x"], "cap_add": ["KILL"]}
     assert build_extended_container_spec([{"image": "x", **options}]) == build_container_spec("x", **options)
-    assert not set(options) - CONTAINER_OPTIONS
 
 
 def test_pods_join_as_containers_do() -> None:
