@@ -17,9 +17,14 @@ ENGINE_FIXTURE: Final = "_pods_owner"
 """Every way to the engine goes through this fixture, whatever people name, or override, on the way to it."""
 
 
+def reaches_engine(item: pytest.Item) -> bool:
+    """Whether the fixtures of a test lead to the engine, as far as that is known before it runs."""
+    return ENGINE_FIXTURE in getattr(item, "fixturenames", ())
+
+
 def mark_engine_tests(items: list[pytest.Item]) -> bool:
     """Puts `pods` on every test whose fixtures lead to the engine, directly or through others; True if there is one."""
-    reaching = [item for item in items if ENGINE_FIXTURE in getattr(item, "fixturenames", ())]
+    reaching = [item for item in items if reaches_engine(item)]
     for item in reaching:
         item.add_marker(PODS)
     return bool(reaching)
