@@ -15,7 +15,7 @@ from pytest_pods.engine.specs.pods import POD_OPTIONS, MemberSpec, naming_member
 from pytest_pods.markers.definitions import IMAGE, IMAGES
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Choice:
     """One image for each that has several: pairs of a member's name, empty for a container of its own, and an image."""
 
@@ -25,6 +25,10 @@ class Choice:
     def id(self) -> str:
         """What a test is called with it: `redis:6`, or `redis:6-postgres:16`."""
         return "-".join(image for _, image in self.images)
+
+    def __repr__(self) -> str:
+        # pytest shows it where it shows what fixtures it sets up.
+        return self.id
 
     def find(self, member: str = "") -> str | None:
         """The image that was chosen for the member."""

@@ -34,6 +34,7 @@ from pytest_pods.markers.definitions import (
     find_marks,
 )
 from pytest_pods.markers.images import (
+    NO_CHOICE,
     Choice,
     build_choices,
     choose_image,
@@ -211,7 +212,7 @@ def _find_choice(item: pytest.Item, fixture: str, links: Sequence[Mapping[str, A
                 " only while it runs",
                 hint=f"write one {IMAGE}, or put {IMAGES} on the function and the fixture among its arguments",
             )
-        return choices[0] if choices else Choice(())
+        return choices[0] if choices else NO_CHOICE
     if chosen not in choices:
         raise InvalidSpecError(
             f"the test runs with each of several images, and the mark of its parameter set names another {IMAGE}",
