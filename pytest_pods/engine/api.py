@@ -484,12 +484,14 @@ class Engine:
         """The session's containers, oldest first; with `all=False` those that run."""
         return [container for container in self._service.list() if all or container.running]
 
-    def remove_remains(self, name: str) -> None:
+    def remove_remains(self, name: str, *, owner: str = "") -> None:
         """Removes the container or pod of a name, also one that a killed process has half made; nothing if there is
-        none. Raises CleanupError."""
+        none, or, with the ID `owner`, if the name is another's. Raises CleanupError."""
         from pytest_pods.engine.services.remains import remove_remains
 
-        remove_remains(self._session, name, containers=self._service, pods=lambda: self._pod_service)
+        remove_remains(
+            self._session, name, owner=owner, containers=self._service, pods=lambda: self._pod_service
+        )
 
     def remove_later(self, thing: Container | Pod, *, then: Callable[[], None] | None = None) -> None:
         """Removes a container or a pod in the background; faults are raised by `close`. `then` is called there once

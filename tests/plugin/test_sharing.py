@@ -313,6 +313,9 @@ def leave_a_child():
 
 def test_crash(db, backend, run_container):
     db.succeed("touch /here")
+    # A name that this worker had, and that is another's by now.
+    with_name = run_container(BUSYBOX, IDLE, name="of-the-living", networks=[backend])
+    with_name.remove()
     run_container(BUSYBOX, IDLE, name="of-the-crashed", networks=[backend])
     tell("made")
     await_told("ready", 1)
@@ -320,8 +323,8 @@ def test_crash(db, backend, run_container):
 """,
         test_b="""
 def test_lives(db, backend, run_container):
-    run_container(BUSYBOX, IDLE, name="of-the-living", networks=[backend])
     await_told("made", 1)
+    run_container(BUSYBOX, IDLE, name="of-the-living", networks=[backend])
     tell("ready")
     end = time.monotonic() + 60
     while "of-the-crashed" in (names := {one.name for one in backend.containers()}):

@@ -20,21 +20,22 @@ if TYPE_CHECKING:
 
 
 def remove_remains(
-    session: Session, name: str, *, containers: ContainerService, pods: Callable[[], PodService]
+    session: Session, name: str, *, owner: str = "", containers: ContainerService, pods: Callable[[], PodService]
 ) -> None:
-    """Removes the container or pod of that name. Of one without a record there is no more than its directory."""
+    """Removes the container or pod of that name, and of the ID `owner` if that is given. Of one without a record there
+    is no more than its directory."""
     layout = session.layout
-    owner = find_owner(layout.names_dir / name)
-    if owner is None:
+    found = find_owner(layout.names_dir / name)
+    if found is None or owner not in ("", found):
         return
     with suppress(ContainerNotFoundError, PodNotFoundError):
-        if find_pod_record(session, owner) is not None:
+        if find_pod_record(session, found) is not None:
             pods().get(name).remove(force=True)
-        elif (record := find_container_record(layout, owner)) is not None:
+        elif (record := find_container_record(layout, found)) is not None:
             containers.lifecycle.remove(record, force=True)
         else:
-            container, pod = layout.container(owner), layout.pod(owner)
+            container, pod = layout.container(found), layout.pod(found)
             remove_trees(
                 session.start(), [container.scratch_dir, container.directory, pod.scratch_dir, pod.directory]
             )
-            release_name(layout, name, owner=owner)
+            release_name(layout, name, owner=found)

@@ -19,7 +19,7 @@ from pytest_pods.engine.state.atomic import find_bytes, write_atomically
 from pytest_pods.engine.state.process_locks import ProcessLock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from pytest_pods.engine.state.layout import SessionLayout
@@ -147,10 +147,10 @@ class UserFile:
         self._lock = ProcessLock(self._path)
         self._lock.take()
 
-    def note(self, name: str, *, keep: bool = False) -> None:
-        """With `keep`, it is to stay when this process has gone."""
+    def note(self, name: str, *, owner: str = "", keep: bool = False) -> None:
+        """`owner` is its ID, once it has one. With `keep`, it is to stay when this process has gone."""
         with self._path.with_suffix(".list").open("a") as file:
-            file.write(f"{'keep' if keep else 'made'} {name}\n")
+            file.write(f"{'keep' if keep else 'made'} {name} {owner or '-'}\n")
 
     def close(self) -> None:
         """Nothing of this process is left that others would have to take away."""
@@ -161,24 +161,25 @@ class UserFile:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A process that works, or has worked, in a session: the names of what it made for itself, and of what of that is
-    to stay."""
+    """A process that works, or has worked, in a session: the names of what it made for itself, with the ID or without
+    one for what may not have been made, and the names of what of that is to stay."""
 
-    made: frozenset[str]
+    made: Mapping[str, str]
     kept: frozenset[str]
 
     @property
-    def removable(self) -> frozenset[str]:
-        return self.made - self.kept
+    def removable(self) -> dict[str, str]:
+        return {name: owner for name, owner in self.made.items() if name not in self.kept}
 
 
 def _read_user(path: Path) -> User:
     lines = (find_bytes(path.with_suffix(".list")) or b"").decode().splitlines()
     words = [line.split() for line in lines]
-    names = [(word[0], word[1]) for word in words if len(word) == 2]
+    # The last line of a killed process may be cut short.
+    whole = [word for word in words if len(word) == 3]
     return User(
-        frozenset(name for verb, name in names if verb == "made"),
-        frozenset(name for verb, name in names if verb == "keep"),
+        {name: "" if owner == "-" else owner for verb, name, owner in whole if verb == "made"},
+        frozenset(name for verb, name, _ in whole if verb == "keep"),
     )
 
 

@@ -63,12 +63,13 @@ def test_user_that_has_ended_is_met_once_with_what_it_left(layout: SessionLayout
         user = UserFile(layout, "dead")
         user.note("db")
         user.note("web")
+        user.note("web", owner="0123")
         os._exit(0)
     os.waitpid(child, 0)
     own = UserFile(layout, "own")
     own.note("mine")
     assert live_names(layout, own="own") == {"mine"}
-    assert [user.removable for user in take_dead_users(layout, own="own")] == [{"db", "web"}]
+    assert [user.removable for user in take_dead_users(layout, own="own")] == [{"db": "", "web": "0123"}]
     assert [*take_dead_users(layout, own="own")] == []
     own.close()
     assert [path.name for path in layout.users_dir.iterdir()] == []
@@ -81,7 +82,7 @@ def test_what_a_user_wants_to_stay_is_not_removed(layout: SessionLayout) -> None
     user.note("db", keep=True)
     user.close()
     assert list_kept(layout) == {"db"}
-    assert [user.removable for user in take_dead_users(layout, own="")] == [{"web"}]
+    assert [user.removable for user in take_dead_users(layout, own="")] == [{"web": ""}]
 
 
 @pytest.mark.parametrize(
