@@ -178,6 +178,11 @@ def test_xfail(pods_artifacts):
 def test_empty(pods_artifacts):
     assert False
 
+@pytest.mark.parametrize("fails", [True, False])
+def test_removed(pods_artifacts, fails):
+    pods_artifacts.rmdir()
+    assert not fails
+
 @pytest.fixture
 def broken():
     yield
@@ -188,7 +193,7 @@ def test_teardown(broken, pods_artifacts):
 """
     )
     result = pytester.runpytest("--pods-artifacts=deep/out")
-    result.assert_outcomes(failed=2, passed=2, xfailed=1, errors=1)
+    result.assert_outcomes(failed=3, passed=3, xfailed=1, errors=1)
     name = "test_fixture_gives_a_directory_that_stays_only_of_a_failing_test-test"
     assert list_files(pytester.path / "deep" / "out") == [f"{name}_failing/picture.png", f"{name}_teardown/late"]
     assert len(find_told(result)) == 2
@@ -199,10 +204,11 @@ def test_teardown(broken, pods_artifacts):
 def test_ordinary_user_can_read_and_remove_what_stays(user_on: StartUser) -> None:
     run = user_on("true", busybox_image(), BUSYBOX)
     suite = HEAD + """
-@pytest.mark.container(BUSYBOX, WRITE, **OPTIONS, name="box", artifacts=["/data"])
+@pytest.mark.container(BUSYBOX, WRITE, **OPTIONS, name="box", artifacts=["/data"], capture=True)
 @pytest.mark.parametrize("fails", [True, False])
 def test_it(container, fails, tmp_path):
     container.succeed("chown -R 1000:1000 /data; chmod 0 /data/a.db /data/sub; ln -s /etc /data/link")
+    container.fail("wget -qO- http://127.0.0.1:81/")
     if fails:
         assert False
 
@@ -213,6 +219,8 @@ def test_after(tmp_path, pytestconfig):
     assert (files / "a.db").read_text().strip() == "1"
     assert (files / "sub" / "b.db").read_text().strip() == "2"
     assert (files / "link").is_symlink()
+    # Of a connection that is refused there are two packets.
+    assert (stayed / "box" / "packets.pcapng").stat().st_size > 200
     import shutil
     shutil.rmtree(stayed)
 """

@@ -48,6 +48,9 @@ def test_ulimits_are_read_from_texts_and_mappings() -> None:
         pytest.param({"restart": "on-failure:x"}, "unknown restart policy", id="restart"),
         pytest.param({"restart": "always:3"}, "unknown restart policy", id="number behind always"),
         pytest.param({"restart": "always", "remove": True}, "contradict each other", id="removed and restarted"),
+        pytest.param({"capture": True, "network": "host"}, "capture=True cannot be given", id="capture of the host"),
+        pytest.param({"artifacts": ["data"]}, "artifacts has to be an absolute path", id="relative artifacts"),
+        pytest.param({"artifacts": 3}, "artifacts has to be a list of paths", id="artifacts that are no paths"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_by_name(options: dict[str, Any], told: str) -> None:
