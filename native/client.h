@@ -10,7 +10,7 @@
 #include "util.h"
 #include "wire.h"
 
-enum { CLIENT_MOST_TASKS = 4096, CLIENT_MOST_CONNECTIONS = 64 };
+enum { CLIENT_MOST_TASKS = 4096, CLIENT_MOST_CONNECTIONS = 256 };
 
 struct client {
     struct watch watch;

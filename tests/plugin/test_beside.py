@@ -178,6 +178,37 @@ def test_end():
 
 
 @pytest.mark.usefixtures("beside")
+@pytest.mark.parametrize("workers", [[], ["-n1"]], ids=["alone", "xdist"])
+def test_rerun_tries_again_to_make_what_is_session_scoped(pytester: pytest.Pytester, workers: list[str]) -> None:
+    pytester.makeconftest(
+        """
+created = []
+
+def pytest_pods_container_created(container):
+    created.append(container.id)
+"""
+    )
+    result = run(
+        pytester,
+        """
+def is_ready(container):
+    from conftest import created
+    return len(created) > 1
+
+wide = container_fixture(BUSYBOX, SLEEP, network="none", scope="session", wait=is_ready, timeout=0.2)
+
+@pytest.mark.flaky(reruns=1)
+def test_it(wide):
+    assert wide.running
+""",
+        *workers,
+        plugin="rerunfailures",
+    )
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["*1 rerun*"])
+
+
+@pytest.mark.usefixtures("beside")
 def test_shuffled_tests_have_their_own_containers(pytester: pytest.Pytester) -> None:
     suite = """
 @pytest.mark.container(images=[BUSYBOX], command=SLEEP, network="none")
