@@ -50,7 +50,7 @@ class Settings:
     logs: Logs = "failed"
     durations: int | None = None
     fixture_prefix: str = ""
-    lookahead: int = 2
+    lookahead: int = 3
     artifacts: Path | None = None
 
     @property
@@ -273,7 +273,7 @@ DESCRIPTIONS: dict[str, tuple[str, str]] = {
     "images": ("NAME=REF", "use an image in place of another, which may be named without its tag; can be repeated"),
     "logs": ("WHICH", "logs of containers in reports: of failed tests (default), all or none; or live, as they come"),
     "fixture_prefix": ("PREFIX", "call our fixtures PREFIXcontainer, PREFIXpod, …, beside others of these names"),
-    "lookahead": ("N", "make the containers of the next N tests ready while one runs (default: 2; 0: none)"),
+    "lookahead": ("N", "make the containers of the next N tests ready while one runs (default: 3; 0: none)"),
     "durations": ("N", "list the N slowest containers and images (0: all)"),
     "artifacts": ("DIR", "keep logs, changed files and chosen paths of the containers of failed tests there"),
 }
