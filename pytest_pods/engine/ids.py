@@ -42,3 +42,10 @@ def new_container_name() -> str:
     """A name that reads well, with enough randomness not to collide within a session."""
     a, b, *rest = os.urandom(4)
     return f"{_FIRST[a % len(_FIRST)]}_{_SECOND[b % len(_SECOND)]}_{bytes(rest).hex()}"
+
+
+def is_generated_name(name: str) -> bool:
+    """Whether it is one that `new_container_name` makes: nobody has chosen it."""
+    first, _, rest = name.partition("_")
+    second, _, end = rest.partition("_")
+    return first in _FIRST and second in _SECOND and len(end) == 4

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_pods.engine.events import ContainerEventKind
+from pytest_pods.engine.ids import is_generated_name
 
 if TYPE_CHECKING:
     from pytest_pods.engine.events import ContainerEvent
@@ -83,7 +84,7 @@ def find_short_name(record: ContainerRecord, fixture: str = "") -> str:
     declared for it, or as its image."""
     if record.membership is not None:
         return record.membership.member
-    if record.spec.name:
+    if record.spec.name and not is_generated_name(record.spec.name):
         return record.spec.name
     if fixture:
         return fixture

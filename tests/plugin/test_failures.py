@@ -126,6 +126,32 @@ def test_failing(run_container):
     assert "/pytest_pods/" not in result.stdout.str()
 
 
+def test_error_of_a_container_ends_at_the_tests_own_line_unless_all_is_asked_for(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        test_it=HEAD
+        + """
+def fails_late(container):
+    container.succeed("echo deep >&2; exit 3")
+
+@pytest.mark.container(BUSYBOX, ECHO, network="none")
+def test_failing(container):
+    fails_late(container)
+"""
+    )
+    result = pytester.runpytest()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            ">       fails_late(container)",
+            '>       container.succeed("echo deep >&2; exit 3")',
+            "E       pytest_pods.engine.errors.CommandError: * in container * ended with exit code 3",
+            "E       deep",
+        ]
+    )
+    assert "execution.py" not in result.stdout.str()
+    assert "execution.py" in pytester.runpytest("--full-trace").stdout.str()
+
+
 def test_containers_that_the_test_made_with_the_engine_are_shown(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         test_it=HEAD

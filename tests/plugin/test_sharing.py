@@ -241,7 +241,9 @@ def test_two(db):
     )
     result = pytester.runpytest_subprocess("-n2", "--dist=each")
     result.assert_outcomes(passed=3, failed=1)
-    result.stdout.fnmatch_lines(["*container * (localhost/busybox:1), fixture db", "*| during"])
+    result.stdout.fnmatch_lines(
+        ["db: running since *", "*container * (localhost/busybox:1), fixture db", "*  db    | during"]
+    )
     result.stdout.no_fnmatch_line("*| before")
 
 
