@@ -203,7 +203,7 @@ def test_pod_without_a_mark_is_told_what_to_write(pytester: pytest.Pytester) -> 
     make_suite(pytester, "def test_never(pod):\n    pass\n")
     result = pytester.runpytest()
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*uses the fixture pod, and has no @pytest.mark.pod*"])
+    result.stdout.fnmatch_lines(["*asks for a pod, and has no @pytest.mark.pod*"])
 
 
 def test_pod_of_a_failed_test_is_kept_as_a_whole(pytester: pytest.Pytester, store: Path) -> None:
