@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     from pytest_pods.engine.waiting import Readiness, Wait
     from pytest_pods.fixtures.containers import RunContainer
     from pytest_pods.fixtures.declared import container_fixture, pod_fixture
+    from pytest_pods.fixtures.images import image_fixture
     from pytest_pods.fixtures.networks import MakeNetwork, network_fixture
     from pytest_pods.fixtures.pods import RunPod
     from pytest_pods.fixtures.volumes import MakeVolume, volume_fixture
@@ -150,6 +151,7 @@ __all__ = [
     "Wait",
     "WrongStateError",
     "container_fixture",
+    "image_fixture",
     "network_fixture",
     "pod_fixture",
     "volume_fixture",
@@ -190,6 +192,7 @@ _HOMES = {
     "VolumeMount": "engine.specs.mounts",
     "Wait": "engine.waiting",
     "container_fixture": "fixtures.declared",
+    "image_fixture": "fixtures.images",
     "network_fixture": "fixtures.networks",
     "pod_fixture": "fixtures.declared",
     "volume_fixture": "fixtures.volumes",

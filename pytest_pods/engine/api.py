@@ -18,7 +18,7 @@ from pytest_pods.engine.services.sessions import (
     open_reused_session,
     sweep,
 )
-from pytest_pods.engine.specs.container import ContainerSpec, PullPolicy, build_container_spec
+from pytest_pods.engine.specs.container import ContainerSpec, PullPolicy, Runnable, build_container_spec
 from pytest_pods.engine.state.layout import SessionLayout, StoreLayout, build_store_layout
 from pytest_pods.engine.state.sessions import SessionKind, SessionRecord, live_sessions
 from pytest_pods.engine.state.store import ensure_store
@@ -364,11 +364,11 @@ class Engine:
         """What this session's start removed of dead ones."""
         return self._session.swept
 
-    def create(self, image: str, command: Command | None = None, /, **options: Any) -> Container:
+    def create(self, image: str | Runnable, command: Command | None = None, /, **options: Any) -> Container:
         """A container that is not started; options as of `specs.build_container_spec`."""
         return self.create_from(build_container_spec(image, command, **options))
 
-    def run(self, image: str, command: Command | None = None, /, **options: Any) -> Container:
+    def run(self, image: str | Runnable, command: Command | None = None, /, **options: Any) -> Container:
         """A container that is started and, where `wait=` is given, ready."""
         return self.run_from(build_container_spec(image, command, **options))
 

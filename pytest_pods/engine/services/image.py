@@ -30,6 +30,11 @@ class Image:
     _store: LayerStore = field(repr=False, compare=False)
 
     @property
+    def reference(self) -> str:
+        """By which it can be named: its first reference, else its ID."""
+        return next(iter(self.references), str(self.id))
+
+    @property
     def short_id(self) -> str:
         """The first 12 digits of the ID."""
         return self.id.short

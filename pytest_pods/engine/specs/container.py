@@ -8,7 +8,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from pytest_pods.engine.errors import InvalidSpecError
 from pytest_pods.engine.specs import values
@@ -182,7 +182,17 @@ def parse_container_options(options: Mapping[str, Any]) -> dict[str, Any]:
     return given
 
 
+@runtime_checkable
+class Runnable(Protocol):
+    """What says itself by which reference a container is made from it: the handle of an image."""
+
+    @property
+    def reference(self) -> str: ...
+
+
 def _parse_image(value: object) -> str:
+    if not isinstance(value, str) and isinstance(value, Runnable):
+        value = value.reference
     if not isinstance(value, str) or not value:
         raise InvalidSpecError(f"image has to be a reference such as 'redis:7', not {value!r}")
     return value
@@ -277,7 +287,7 @@ def _refuse_with_network_container(spec: ContainerSpec) -> None:
             )
 
 
-def _parse_policy(name: str, value: object) -> PullPolicy:
+def parse_policy(name: str, value: object) -> PullPolicy:
     if isinstance(value, PullPolicy):
         return value
     try:
@@ -338,7 +348,7 @@ _PARSERS: dict[str, Any] = {
     "stop_signal": values.parse_signal_name,
     "stop_timeout": values.parse_seconds,
     "platform": values.parse_text,
-    "pull": _parse_policy,
+    "pull": parse_policy,
     "remove": values.parse_flag,
     "wait": _parse_wait,
     "timeout": values.parse_seconds,

@@ -16,6 +16,7 @@ from pytest_pods import (
     Volume,
     Wait,
     container_fixture,
+    image_fixture,
     network_fixture,
     pod_fixture,
     volume_fixture,
@@ -51,6 +52,7 @@ def describe_web(backend: Network, content: Volume) -> Mapping[str, object]:
     return {"image": "busybox", "command": SLEEP, "networks": [backend], "mounts": [content.at("/www")]}
 
 
+box = image_fixture("busybox", scope="module")
 backend = network_fixture(internal=True, scope="session")
 content = volume_fixture(content={"index.html": "hello\n"}, scope="session")
 cache = container_fixture("busybox", SLEEP, network="none", scope=choose_scope)

@@ -112,8 +112,9 @@ def test_engine(pods: Engine) -> None:
         made.address(8080)
 
 
-def test_declared(cache: Container, web: Container, backend: Network, content: Volume) -> None:
+def test_declared(cache: Container, web: Container, backend: Network, content: Volume, box: Image) -> None:
     assert cache.running
+    assert cache.image_id == str(box.id)
     assert web.read("/www/index.html") == b"hello\n"
     assert [one.id for one in backend.containers()] == [web.id]
     assert content.read("index.html") == b"hello\n"
