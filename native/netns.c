@@ -28,12 +28,13 @@ int netns_open(const char *path, int *netns, struct failure *failure)
     return *netns == -1 ? fail(failure, "open", path) : 0;
 }
 
-int netns_socket(int netns, int domain, int type, int protocol)
+int netns_enter(int netns)
 {
-    if (netns != -1 && setns(netns, CLONE_NEWNET) == -1) {
-        return -1;
-    }
-    int made = socket(domain, type | SOCK_CLOEXEC, protocol);
+    return netns == -1 ? 0 : setns(netns, CLONE_NEWNET);
+}
+
+void netns_return(int netns)
+{
     if (netns != -1) {
         int error = errno;
         if (setns(own, CLONE_NEWNET) == -1) {
@@ -41,6 +42,15 @@ int netns_socket(int netns, int domain, int type, int protocol)
         }
         errno = error;
     }
+}
+
+int netns_socket(int netns, int domain, int type, int protocol)
+{
+    if (netns_enter(netns) == -1) {
+        return -1;
+    }
+    int made = socket(domain, type | SOCK_CLOEXEC, protocol);
+    netns_return(netns);
     return made;
 }
 

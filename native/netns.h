@@ -10,6 +10,10 @@ int netns_remember_own(void);
 /* -1 is init's own, else a descriptor to close. */
 int netns_open(const char *path, int *netns, struct failure *failure);
 
+/* Into the namespace, and back from it to init's own; errno is kept on the way back. */
+int netns_enter(int netns);
+void netns_return(int netns);
+
 /* A close-on-exec socket that lives in the namespace; -1 with errno. */
 int netns_socket(int netns, int domain, int type, int protocol);
 

@@ -40,7 +40,20 @@ static int open_path(const struct message *message, struct failure *failure)
 {
     struct open_how_form how = {
         .flags = message_u32(message, TAG_OPEN_FLAGS, 0), .mode = message_u32(message, TAG_MODE, 0)};
-    return open_rooted(message_text(message, TAG_ROOT), message_text(message, TAG_PATH), how, failure);
+    const char *path = message_text(message, TAG_NETWORK_NAMESPACE);
+    int netns;
+    int file = -1;
+    if (netns_open(path, &netns, failure) == -1) {
+        return -1;
+    }
+    if (netns_enter(netns) == -1) {
+        fail(failure, "setns", path);
+    } else {
+        file = open_rooted(message_text(message, TAG_ROOT), message_text(message, TAG_PATH), how, failure);
+        netns_return(netns);
+    }
+    close_descriptor(&netns);
+    return file;
 }
 
 static int serve_open(const struct message *message, struct failure *failure)

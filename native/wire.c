@@ -67,6 +67,7 @@ static const struct rule open_rules[] = {
     {TAG_MODE, U32, OPTIONAL},
     {TAG_ROOT, TEXT, OPTIONAL},
     {TAG_PID, U32, OPTIONAL},
+    {TAG_NETWORK_NAMESPACE, TEXT, OPTIONAL},
 };
 
 static const struct rule socket_rules[] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from pytest_pods.engine.errors import InvalidDocumentError, InvalidSpecError, NotFoundError
@@ -128,11 +128,7 @@ class ContainerRecord:
         return self.membership is not None and namespace in self.membership.shares
 
     def to_bytes(self) -> bytes:
-        # Without its wait, which is somebody's own and need not be one that can be copied.
-        document = asdict(replace(self, spec=self.spec.with_changes(wait=None)))
-        document["mounts"] = [_mount_document(mount) for mount in self.mounts]
-        document["spec"] = _spec_document(self.spec)
-        return json.dumps(document).encode()
+        return json.dumps(self, default=_to_plain).encode()
 
     @classmethod
     def from_bytes(cls, content: bytes, *, where: object) -> ContainerRecord:
@@ -192,25 +188,17 @@ class ContainerState:
         return self.status in ("running", "paused")
 
 
-def _spec_document(spec: ContainerSpec) -> dict[str, Any]:
-    document: dict[str, Any] = {}
-    for field in fields(ContainerSpec):
-        value = getattr(spec, field.name)
-        if field.name == "wait":
-            value = _wait_document(value)
-        elif isinstance(value, enum.Enum):
-            value = value.value
-        elif field.name == "mounts":
-            value = [_mount_document(mount) for mount in value]
-        elif field.name in ("ports", "networks", "ulimits"):
-            value = [asdict(item) for item in value]
-        elif field.name == "restart":
-            value = None if value is None else asdict(value)
-        elif field.name == "health":
-            value = asdict(value) if value else value
-        elif isinstance(value, Mapping):
-            value = dict(value)
-        document[field.name] = value
+def _to_plain(value: Any) -> Any:
+    """What JSON knows of one of our values; what is in it comes by itself."""
+    if isinstance(value, enum.Enum):
+        return value.value
+    if isinstance(value, Mapping):
+        return dict(value)
+    document = {name: getattr(value, name) for name in value.__dataclass_fields__}
+    if isinstance(value, ContainerSpec):
+        document["wait"] = _wait_document(value.wait)
+    elif type(value).__name__ in _MOUNTS:
+        document["kind"] = type(value).__name__
     return document
 
 
@@ -296,10 +284,6 @@ def _parse_membership(document: dict[str, Any] | None) -> Membership | None:
 _MOUNTS: dict[str, type[MountSpec]] = {
     kind.__name__: kind for kind in (BindMount, VolumeMount, ImageMount, TmpfsMount)
 }
-
-
-def _mount_document(mount: MountSpec) -> dict[str, Any]:
-    return {"kind": type(mount).__name__, **asdict(mount)}
 
 
 def _parse_mount(document: Mapping[str, Any]) -> MountSpec:

@@ -157,7 +157,8 @@ class Fuzz:
         if self.random.random() < 0.2:
             return [(Tag.PID, self.random.choice((0, 1, NOBODY, 0xFFFFFFFF)))]
         if self.random.random() < 0.5:
-            return [(Tag.PATH, self._path()), (Tag.OPEN_FLAGS, os.O_RDONLY), *self._some((Tag.ROOT, "/"))]
+            plain: list[Field] = [(Tag.PATH, self._path()), (Tag.OPEN_FLAGS, os.O_RDONLY)]
+            return plain + self._some((Tag.ROOT, "/"), self._network())
         flags = self.random.choice((0, os.O_RDWR, os.O_WRONLY | os.O_CREAT, os.O_PATH, os.O_TMPFILE | os.O_RDWR))
         fields: list[Field] = [(Tag.PATH, self._path()), (Tag.OPEN_FLAGS, self.random.choice((flags, self._number())))]
         return fields + self._some((Tag.MODE, self._number()), (Tag.ROOT, self.deep))

@@ -58,8 +58,9 @@ def test_error_of_open_names_the_path(session: Session, refused: Refused) -> Non
         [(Tag.PID, 1), (Tag.PATH, "/"), (Tag.OPEN_FLAGS, 0)],
         [(Tag.PID, 1), (Tag.MODE, 0)],
         [(Tag.ROOT, "/"), (Tag.OPEN_FLAGS, 0)],
+        [(Tag.PID, 1), (Tag.NETWORK_NAMESPACE, "/proc/self/ns/net")],
     ],
-    ids=["nothing", "no flags", "no path", "pid and path", "pid and mode", "root and no path"],
+    ids=["nothing", "no flags", "no path", "pid and path", "pid and mode", "root and no path", "pid and network"],
 )
 def test_open_of_half_a_request_is_refused(
     session: Session, refused: Refused, fields: list[tuple[int, Content]]
@@ -96,6 +97,42 @@ def test_open_below_a_root_resolves_its_links_inside(session: Session) -> None:
 def test_open_below_a_root_takes_no_magic_links(session: Session, refused: Refused) -> None:
     error = refused(open_inside, session, "/self/root", os.O_RDONLY, (Tag.ROOT, "/proc"))
     assert error.errno == errno.ELOOP
+
+
+def test_opens_what_a_network_shows_of_itself(session: Session) -> None:
+    session.connection.ask(Kind.PIN, [(Tag.TARGET, str(session.directory)), (Tag.NAMESPACES, 0x40000000)])
+    there = (Tag.NETWORK_NAMESPACE, str(session.directory / "net"))
+    setting = "/proc/sys/net/ipv4/conf/lo/promote_secondaries"
+
+    def read(*fields: tuple[int, Content]) -> int:
+        with open(open_inside(session, setting, os.O_RDONLY, *fields), "rb") as file:
+            return int(file.read())
+
+    before = read()
+    written = open_inside(session, setting, os.O_WRONLY, there)
+    os.write(written, b"0" if before else b"1")
+    os.close(written)
+    assert (read(there), read()) == (1 - before, before)
+
+
+@pytest.mark.parametrize(
+    ("namespace", "code", "call"),
+    [
+        ("/nowhere", errno.ENOENT, "open"),
+        ("/etc/passwd", errno.EINVAL, "setns"),
+        ("/proc/self/ns/ipc", errno.EINVAL, "setns"),
+    ],
+)
+def test_open_in_what_is_no_network_is_an_error_and_init_stays_where_it_is(
+    session: Session, refused: Refused, namespace: str, code: int, call: str
+) -> None:
+    before = session.descriptors(), os.readlink(f"/proc/{session.init}/ns/net")
+    there = (Tag.NETWORK_NAMESPACE, namespace)
+    error = refused(open_inside, session, "/proc/sys/net/core/somaxconn", os.O_RDONLY, there)
+    assert (error.errno, error.call, error.subject) == (code, call, namespace)
+    missing = (Tag.NETWORK_NAMESPACE, "/proc/self/ns/net")
+    assert refused(open_inside, session, "/proc/sys/net/none", os.O_RDONLY, missing).errno == errno.ENOENT
+    assert (session.descriptors(), os.readlink(f"/proc/{session.init}/ns/net")) == before
 
 
 def test_fifo_without_the_other_side_holds_up_nobody(session: Session, refused: Refused) -> None:

@@ -323,13 +323,26 @@ class Sandbox:
             message.text(Tag.HOSTNAME, hostname)
         self._ask(message, str(directory))
 
-    def open(self, path: Path | str, flags: int, *, mode: int = 0, root: Path | None = None) -> int:
-        """A descriptor of a path in the session's mount namespace; with `root` never of anything outside of it."""
+    def open(
+        self,
+        path: Path | str,
+        flags: int,
+        *,
+        mode: int = 0,
+        root: Path | None = None,
+        network_namespace: Path | None = None,
+    ) -> int:
+        """A descriptor of a path in the session's mount namespace; with `root` never of anything outside of it.
+
+        What /proc/sys/net shows depends on the network namespace, which is the session's without another.
+        """
         message = Message(Kind.OPEN).text(Tag.PATH, str(path)).u32(Tag.OPEN_FLAGS, flags)
         if flags & (os.O_CREAT | os.O_TMPFILE):
             message.u32(Tag.MODE, mode)
         if root is not None:
             message.text(Tag.ROOT, str(root))
+        if network_namespace is not None:
+            message.text(Tag.NETWORK_NAMESPACE, str(network_namespace))
         return self._ask_for_descriptor(message, str(path))
 
     def open_pidfd(self, pid: int) -> int:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pytest_pods.engine.errors import ConflictError, NetworkError, SystemCallError
+from pytest_pods.engine.network.link_messages import Link
 from pytest_pods.engine.network.netlink import Netlink
 
 if TYPE_CHECKING:
@@ -32,20 +33,15 @@ def plug(
 ) -> None:
     """Raises ConflictError if the namespace has an interface of the name, NetworkError."""
     target = sandbox.open(namespace, os.O_RDONLY | os.O_CLOEXEC)
-    mtu = {} if record.spec.mtu is None else {"mtu": record.spec.mtu}
+    mtu = record.spec.mtu
     try:
         with Netlink(sandbox) as outer:
             master = outer.find_link(record.bridge)
             if master is None:
                 raise NetworkError(f"network {record.name} has lost its bridge {record.bridge}")
             name = name_host_link(owner, interface.interface)
-            outer.add_link(
-                name,
-                up=True,
-                master=master,
-                **mtu,
-                peer={"ifname": interface.interface, "address": interface.mac, "net_ns_fd": target, **mtu},
-            )
+            peer = Link(name=interface.interface, mac=interface.mac, namespace=target, mtu=mtu)
+            outer.add_link(Link(name=name, up=True, master=master, mtu=mtu, kind="veth", peer=peer))
             if record.spec.vlan is not None:
                 port = outer.find_link(name)
                 if port is not None:
@@ -64,7 +60,7 @@ def plug(
             raise NetworkError(f"the interface {interface.interface} of network {record.name} vanished")
         for address in interface.addresses:
             inner.add_address(own, address)
-        inner.set_link(own, up=True)
+        inner.set_link(Link(index=own, up=True))
         metric = DEFAULT_METRIC if record.spec.metric is None else record.spec.metric
         for gateway in interface.gateways:
             inner.add_default_route(gateway, index=own, metric=metric)
@@ -78,7 +74,7 @@ def fix_bridge(sandbox: Sandbox, record: NetworkRecord, *, mac: str) -> None:
         index = netlink.find_link(record.bridge)
         if index is None:
             raise NetworkError(f"network {record.name} has lost its bridge {record.bridge}")
-        netlink.set_link(index, address=mac)
+        netlink.set_link(Link(index=index, mac=mac))
         if record.spec.vlan is not None:
             netlink.set_vlan(index, record.spec.vlan, of_bridge=True)
 

@@ -1,17 +1,21 @@
-"""Route netlink inside a network namespace (rtnetlink(7)): pyroute2 writes the messages, the sandbox makes the socket.
+"""Route netlink inside a network namespace (rtnetlink(7)). The sandbox makes the socket.
 
-pyroute2's own sockets come with an event loop each, which takes longer than all that is asked of them here.
+What every container needs is packed by `link_messages`; what is rare, and what has to be understood, is pyroute2's. Its
+sockets come with an event loop each, which takes longer than all that is asked of them here.
 """
 
 from __future__ import annotations
 
+import enum
 import errno
+import fcntl
 import os
 import socket
 import struct
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from pytest_pods.engine.errors import SystemCallError
+from pytest_pods.engine.network.link_messages import Link, pack_address, pack_default_route, pack_link
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +34,9 @@ _CREATE = 0x400
 _APPEND = 0x800
 _DUMP = 0x300
 _EXTENDED_ACK = 11
-_IFF_UP = 1
+_SIOCGIFINDEX = 0x8933
+_INTERFACE_REQUEST = struct.Struct("=16si20x")
+"""netdevice(7): `ifreq`, a name and a number."""
 _SOL_NETLINK = 270
 _BRIDGE_SELF = 2
 _VLAN_PVID = 0x2
@@ -38,6 +44,15 @@ _VLAN_UNTAGGED = 0x4
 _DEFAULT_VLAN = 1
 _PATIENCE_S = 30.0
 _MOST_BYTES = 1 << 16
+
+
+class _Kind(enum.IntEnum):
+    RTM_NEWLINK = 16
+    RTM_DELLINK = 17
+    RTM_GETLINK = 18
+    RTM_SETLINK = 19
+    RTM_NEWADDR = 20
+    RTM_NEWROUTE = 24
 
 
 class Netlink:
@@ -60,80 +75,53 @@ class Netlink:
     ) -> None:
         self._socket.close()
 
-    def add_link(self, name: str, **attributes: Any) -> None:
-        """RTM_NEWLINK of a new interface, up if `up`; raises SystemCallError (EEXIST)."""
-        up = attributes.pop("up", False)
-        message = _build_link(name, attributes)
-        if up:
-            message["flags"] = message["change"] = _IFF_UP
-        self._change(message, "RTM_NEWLINK", _CREATE | _EXCLUSIVE, f"adding {name}")
+    def add_link(self, link: Link) -> None:
+        """RTM_NEWLINK of a new interface; raises SystemCallError (EEXIST)."""
+        self._change(pack_link(link), _Kind.RTM_NEWLINK, _CREATE | _EXCLUSIVE, f"adding {link.name}")
 
-    def set_link(self, index: int, **attributes: Any) -> None:
-        """RTM_NEWLINK of an interface that there is: `up`, `master` and whatever attribute it takes."""
-        up = attributes.pop("up", False)
-        message = _build_link(None, attributes)
-        message["index"] = index
-        if up:
-            message["flags"] = message["change"] = _IFF_UP
-        self._change(message, "RTM_NEWLINK", 0, f"changing interface {index}")
+    def set_link(self, link: Link) -> None:
+        """RTM_NEWLINK of an interface that there is, which its index names."""
+        self._change(pack_link(link), _Kind.RTM_NEWLINK, 0, f"changing interface {link.index}")
 
     def remove_link(self, index: int) -> None:
-        message = _build_link(None, {})
-        message["index"] = index
-        self._change(message, "RTM_DELLINK", 0, f"removing interface {index}")
+        self._change(pack_link(Link(index=index)), _Kind.RTM_DELLINK, 0, f"removing interface {index}")
 
     def set_vlan(self, index: int, vlan: int, *, of_bridge: bool = False) -> None:
         """Puts a port of a bridge, or with `of_bridge` the bridge's own end, into a VLAN, and into no other: untagged
         frames are of that one. The bridge has to filter by VLAN."""
         doing = f"putting interface {index} into VLAN {vlan}"
         flags = _VLAN_PVID | _VLAN_UNTAGGED
-        self._change(_build_vlan(index, vlan, flags=flags, of_bridge=of_bridge), "RTM_SETLINK", 0, doing)
+        self._change(_pack_vlan(index, vlan, flags=flags, of_bridge=of_bridge), _Kind.RTM_SETLINK, 0, doing)
         if vlan != _DEFAULT_VLAN:
-            message = _build_vlan(index, _DEFAULT_VLAN, flags=0, of_bridge=of_bridge)
-            self._change(message, "RTM_DELLINK", 0, f"taking interface {index} out of VLAN {_DEFAULT_VLAN}")
+            message = _pack_vlan(index, _DEFAULT_VLAN, flags=0, of_bridge=of_bridge)
+            self._change(message, _Kind.RTM_DELLINK, 0, f"taking interface {index} out of VLAN {_DEFAULT_VLAN}")
 
     def add_address(self, index: int, address: str) -> None:
         """Adds "10.89.0.2/24"; an IPv6 address is usable at once, without a look for who else might have it."""
-        from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
+        self._change(pack_address(index, address), _Kind.RTM_NEWADDR, _CREATE | _EXCLUSIVE, f"adding address {address}")
 
-        text, _, prefix = address.partition("/")
-        six = ":" in text
-        message = ifaddrmsg()
-        message["family"] = socket.AF_INET6 if six else socket.AF_INET
-        message["prefixlen"] = int(prefix)
-        message["index"] = index
-        attributes: list[tuple[str, Any]] = [("IFA_ADDRESS", text), ("IFA_LOCAL", text)]
-        if six:
-            attributes.append(("IFA_FLAGS", 0x02))
-        else:
-            attributes.append(("IFA_BROADCAST", _find_broadcast(address)))
-        message["attrs"] = attributes
-        self._change(message, "RTM_NEWADDR", _CREATE | _EXCLUSIVE, f"adding address {address}")
-
-    def add_default_route(self, gateway: str, *, index: int, metric: int) -> None:
+    def add_default_route(self, gateway: str, *, index: int, metric: int = 0) -> None:
         """A default route beside others that there may be."""
-        from pyroute2.netlink.rtnl.rtmsg import rtmsg
-
-        message = rtmsg()
-        message["family"] = socket.AF_INET6 if ":" in gateway else socket.AF_INET
-        message["table"], message["proto"], message["type"] = 254, 4, 1
-        message["attrs"] = [("RTA_GATEWAY", gateway), ("RTA_OIF", index), ("RTA_PRIORITY", metric)]
-        self._change(message, "RTM_NEWROUTE", _CREATE | _APPEND, f"adding the route by {gateway}")
+        message = pack_default_route(gateway, index=index, metric=metric)
+        self._change(message, _Kind.RTM_NEWROUTE, _CREATE | _APPEND, f"adding the route by {gateway}")
 
     def find_link(self, name: str) -> int | None:
         """The index of an interface, None if there is none of the name."""
-        message = self._find(name)
-        return None if message is None else int(message["index"])
+        try:
+            found = fcntl.ioctl(self._socket, _SIOCGIFINDEX, _INTERFACE_REQUEST.pack(name.encode(), 0))
+        except OSError as error:
+            if error.errno == errno.ENODEV:
+                return None
+            raise SystemCallError(
+                f"looking for {name} {self._where}: {error.strerror}", call="SIOCGIFINDEX", errno=error.errno or 0
+            ) from error
+        return int(_INTERFACE_REQUEST.unpack(found)[1])
 
     def find_peer(self, name: str) -> int | None:
         """The index of a veth's other end, in the namespace of that."""
-        message = self._find(name)
-        return None if message is None else message.get_attr("IFLA_LINK")
-
-    def _find(self, name: str) -> Any:
         from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 
-        packet = self._receive(self._send(_build_link(name, {}), "RTM_GETLINK", 0))
+        packet = self._receive(self._send(pack_link(Link(name=name)), _Kind.RTM_GETLINK, 0))
         if _HEADER.unpack_from(packet)[1] == _NLMSG_ERROR:
             code, said = _parse_error(packet)
             if code == errno.ENODEV:
@@ -143,13 +131,14 @@ class Netlink:
             )
         message = ifinfmsg(packet)
         message.decode()
-        return message
+        found: int | None = message.get_attr("IFLA_LINK")
+        return found
 
     def find_ports(self, bridge: int) -> list[int]:
         """The indexes of the interfaces on a bridge."""
         from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 
-        sequence = self._send(_build_link(None, {"master": bridge}), "RTM_GETLINK", _DUMP)
+        sequence = self._send(pack_link(Link(master=bridge)), _Kind.RTM_GETLINK, _DUMP)
         found: list[int] = []
         while True:
             content = self._receive(sequence)
@@ -164,24 +153,18 @@ class Netlink:
                     found.append(int(message["index"]))
                 position += (max(length, _HEADER.size) + 3) & ~3
 
-    def _change(self, message: Any, kind: str, flags: int, doing: str) -> None:
+    def _change(self, message: bytes, kind: _Kind, flags: int, doing: str) -> None:
         sequence = self._send(message, kind, flags | _ACKNOWLEDGE)
         code, said = _parse_error(self._receive(sequence))
         if code:
             raise SystemCallError(
-                f"{doing} {self._where}: {said or os.strerror(code)}", call=kind, errno=code, subject=doing
+                f"{doing} {self._where}: {said or os.strerror(code)}", call=kind.name, errno=code, subject=doing
             )
 
-    def _send(self, message: Any, kind: str, flags: int) -> int:
-        from pyroute2.netlink import rtnl
-
+    def _send(self, message: bytes, kind: _Kind, flags: int) -> int:
         self._sequence += 1
-        message["header"]["type"] = getattr(rtnl, kind)
-        message["header"]["flags"] = flags | _REQUEST
-        message["header"]["sequence_number"] = self._sequence
-        message["header"]["pid"] = 0
-        message.encode()
-        self._socket.send(bytes(message.data))
+        header = _HEADER.pack(_HEADER.size + len(message), kind, flags | _REQUEST, self._sequence, 0)
+        self._socket.send(header + message)
         return self._sequence
 
     def _receive(self, sequence: int) -> bytes:
@@ -214,34 +197,14 @@ def _parse_error(packet: bytes) -> tuple[int, str]:
     return code, said
 
 
-def _build_link(name: str | None, attributes: dict[str, Any]) -> Any:
-    from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
-
-    message = ifinfmsg()
-    found: list[tuple[str, Any]] = [] if name is None else [("IFLA_IFNAME", name)]
-    peer = attributes.pop("peer", None)
-    found += [(f"IFLA_{key.upper()}", value) for key, value in attributes.items()]
-    if peer is not None:
-        inner = {"attrs": [(f"IFLA_{key.upper()}", value) for key, value in peer.items()]}
-        kind = [("IFLA_INFO_KIND", "veth"), ("IFLA_INFO_DATA", {"attrs": [("VETH_INFO_PEER", inner)]})]
-        found.append(("IFLA_LINKINFO", {"attrs": kind}))
-    message["attrs"] = found
-    return message
-
-
-def _build_vlan(index: int, vlan: int, *, flags: int, of_bridge: bool) -> Any:
+def _pack_vlan(index: int, vlan: int, *, flags: int, of_bridge: bool) -> bytes:
     from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 
     message = ifinfmsg()
     message["family"] = socket.AF_BRIDGE
     message["index"] = index
-    own: list[tuple[str, Any]] = [("IFLA_BRIDGE_FLAGS", _BRIDGE_SELF)] if of_bridge else []
+    own: list[tuple[str, object]] = [("IFLA_BRIDGE_FLAGS", _BRIDGE_SELF)] if of_bridge else []
     entry = ("IFLA_BRIDGE_VLAN_INFO", {"flags": flags, "vid": vlan})
     message["attrs"] = [("IFLA_AF_SPEC", {"attrs": [*own, entry]})]
-    return message
-
-
-def _find_broadcast(address: str) -> str:
-    import ipaddress
-
-    return str(ipaddress.IPv4Interface(address).network.broadcast_address)
+    message.encode()
+    return bytes(message.data)[_HEADER.size :]

@@ -13,17 +13,16 @@ from __future__ import annotations
 import ipaddress
 import os
 import signal
-import socket
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_pods.engine.deadline import Deadline
-from pytest_pods.engine.errors import CommandError, NetworkError, SystemCallError
-from pytest_pods.engine.host.interfaces import add_to_bridge
-from pytest_pods.engine.host.pipes import MemoryFile, Pipe, wait_readable
+from pytest_pods.engine.errors import NetworkError, SystemCallError
+from pytest_pods.engine.host.pipes import Pipe, wait_readable
 from pytest_pods.engine.host.programs import get_program
+from pytest_pods.engine.network.link_messages import Link
+from pytest_pods.engine.network.netlink import Netlink
 from pytest_pods.engine.state.atomic import find_bytes, write_atomically
 from pytest_pods.engine.state.sessions import setting_up_uplink
 
@@ -47,6 +46,7 @@ MOST_LEASES = SUBNET.num_addresses - _FIRST_LEASE - 2
 """How many containers have room on the way out."""
 _BRIDGE = "pods-out"
 _TAP = "tap0"
+_INTERFACE = "eth0"
 _TUN_DEVICE = "/dev/net/tun"
 _IPV6 = "/proc/sys/net/ipv6"
 _METRIC_6 = 50
@@ -77,50 +77,6 @@ class Lease:
     @property
     def host_link(self) -> str:
         return f"out{self.number}"
-
-
-def build_bridge_commands() -> str:
-    """`ip -batch` input that puts the tap device on the bridge."""
-    return (
-        f"link add {_BRIDGE} mtu {_MTU} type bridge\n"
-        f"link set {_TAP} mtu {_MTU} master {_BRIDGE} up\n"
-        f"address add {ROUTER}/{SUBNET.prefixlen} dev {_BRIDGE}\n"
-        f"link set {_BRIDGE} up\n"
-        f"route add default via {GATEWAY}\n"
-    )
-
-
-def build_bridge_commands_6() -> str:
-    """The same for IPv6, once the bridge is there. Without a look for who else might have the address: nobody has."""
-    return (
-        f"address add {ROUTER_6}/{SUBNET_6.prefixlen} dev {_BRIDGE} nodad\n"
-        f"route add default via {GATEWAY_6} dev {_BRIDGE} metric {_METRIC_6}\n"
-    )
-
-
-def build_outer_commands(lease: Lease, namespace: Path, *, cut_off: bool = False) -> str:
-    """`ip -batch` input, for the session's namespace, that makes a container's link. The link of one that is `cut_off`
-    is up, and leads nowhere."""
-    return f"link add {lease.host_link} mtu {_MTU} type veth peer name eth0 mtu {_MTU} netns {namespace}\n" + (
-        f"link set {lease.host_link} up\n" if cut_off else build_joining_command(lease)
-    )
-
-
-def build_joining_command(lease: Lease) -> str:
-    """`ip -batch` input, for the session's namespace, that puts a container's link on the bridge."""
-    return f"link set {lease.host_link} master {_BRIDGE} up\n"
-
-
-def build_inner_commands(lease: Lease, *, six: bool) -> str:
-    """`ip -batch` input, for the container's namespace, that gives its end addresses and routes; with `six` also of
-    IPv6."""
-    commands = [f"address add {lease.address}/{SUBNET.prefixlen} dev eth0"]
-    if six:
-        commands.append(f"address add {lease.address_6}/{SUBNET_6.prefixlen} dev eth0 nodad")
-    commands += ["link set eth0 up", f"route add default via {GATEWAY}"]
-    if six:
-        commands.append(f"route add default via {GATEWAY_6} dev eth0 metric {_METRIC_6}")
-    return "".join(f"{command}\n" for command in commands)
 
 
 class Uplink:
@@ -179,8 +135,10 @@ class Uplink:
 
     def _remove_bridge(self) -> None:
         # It may not have been made yet, or have lost its tap device with the process.
-        with suppress(CommandError):
-            run_ip(self._sandbox, f"link delete {_BRIDGE}\n", doing="removing a broken way out")
+        with Netlink(self._sandbox) as session:
+            index = session.find_link(_BRIDGE)
+            if index is not None:
+                session.remove_link(index)
 
     def _start(self) -> int:
         if not os.access(_TUN_DEVICE, os.R_OK | os.W_OK):
@@ -209,18 +167,29 @@ class Uplink:
                     details=errors.read_tail(timeout_s=1.0),
                     hint="network='none' works without it; pytest-pods doctor tells more",
                 )
-        run_ip(self._sandbox, build_bridge_commands(), doing="joining the way out of the session")
-        self._six = self._set_up_6()
+        self._set_up_bridge()
         write_atomically(self._layout.uplink_file, f"{process.pid} {'up6' if self._six else 'up'}".encode())
         return process.pid
 
-    def _set_up_6(self) -> bool:
+    def _set_up_bridge(self) -> None:
+        """Puts the tap device on a bridge, which is the session's own end."""
+        with Netlink(self._sandbox) as session:
+            session.add_link(Link(name=_BRIDGE, mtu=_MTU, kind="bridge"))
+            bridge = _need(session, _BRIDGE)
+            session.set_link(Link(index=_need(session, _TAP), mtu=_MTU, master=bridge, up=True))
+            session.add_address(bridge, f"{ROUTER}/{SUBNET.prefixlen}")
+            session.set_link(Link(index=bridge, up=True))
+            session.add_default_route(str(GATEWAY), index=bridge)
+            self._six = self._set_up_6(session, bridge)
+
+    def _set_up_6(self, session: Netlink, bridge: int) -> bool:
         """Whether there is IPv6: a machine may have it switched off for all interfaces."""
         if not os.path.exists(_IPV6):
             return False
         try:
-            run_ip(self._sandbox, build_bridge_commands_6(), doing="giving the way out IPv6")
-        except CommandError:
+            session.add_address(bridge, f"{ROUTER_6}/{SUBNET_6.prefixlen}")
+            session.add_default_route(str(GATEWAY_6), index=bridge, metric=_METRIC_6)
+        except SystemCallError:
             return False
         return True
 
@@ -228,51 +197,56 @@ class Uplink:
         """Gives the network namespace at `namespace` an `eth0` with an address and the default route; with `cut_off`
         nobody is at its other end before `let_out`."""
         self.ensure_up()
-        run_ip(self._sandbox, build_outer_commands(lease, namespace, cut_off=cut_off), doing=f"linking {namespace}")
-        run_ip(
-            self._sandbox,
-            build_inner_commands(lease, six=self._six),
-            doing=f"addressing {namespace}",
-            namespace=namespace,
-            # It has the addresses that it is to have: slirp4netns's advertisements would give it others beside.
-            before="echo 0 >/proc/sys/net/ipv6/conf/eth0/accept_ra" if self._six else None,
-        )
+        target = self._sandbox.open(namespace, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            with Netlink(self._sandbox) as session:
+                # With the link of one that is cut off nothing is amiss: it is up, and leads nowhere.
+                bridge = None if cut_off else _need(session, _BRIDGE)
+                peer = Link(name=_INTERFACE, mtu=_MTU, namespace=target)
+                session.add_link(
+                    Link(name=lease.host_link, mtu=_MTU, up=True, master=bridge, kind="veth", peer=peer)
+                )
+        finally:
+            os.close(target)
+        if self._six:
+            self._refuse_advertisements(namespace)
+        with Netlink(self._sandbox, namespace=namespace) as container:
+            own = _need(container, _INTERFACE)
+            container.add_address(own, f"{lease.address}/{SUBNET.prefixlen}")
+            if self._six:
+                container.add_address(own, f"{lease.address_6}/{SUBNET_6.prefixlen}")
+            container.set_link(Link(index=own, up=True))
+            container.add_default_route(str(GATEWAY), index=own)
+            if self._six:
+                container.add_default_route(str(GATEWAY_6), index=own, metric=_METRIC_6)
+
+    def _refuse_advertisements(self, namespace: Path) -> None:
+        """A container has the addresses that it is to have: slirp4netns would give it others beside."""
+        # Where this cannot be changed the others do no harm.
+        with suppress(SystemCallError, OSError):
+            setting = self._sandbox.open(
+                f"{_IPV6}/conf/{_INTERFACE}/accept_ra", os.O_WRONLY | os.O_CLOEXEC, network_namespace=namespace
+            )
+            with open(setting, "wb") as file:
+                file.write(b"0")
 
     def let_out(self, lease: Lease) -> None:
         """Joins a link that was cut off with the others."""
-        try:
-            with self._sandbox.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as control:
-                add_to_bridge(control, lease.host_link, bridge=_BRIDGE)
-        except OSError:
-            # Not every kernel lets an ordinary user do it from outside of the session.
-            run_ip(self._sandbox, build_joining_command(lease), doing=f"letting {lease.host_link} out")
+        with Netlink(self._sandbox) as session:
+            link = _need(session, lease.host_link)
+            session.set_link(Link(index=link, master=_need(session, _BRIDGE)))
 
     def unplug(self, lease: Lease) -> None:
         """Takes a link away, both its ends; fine if it is not there."""
-        with suppress(CommandError):
-            run_ip(self._sandbox, f"link delete {lease.host_link}\n", doing=f"unlinking {lease.host_link}")
+        with Netlink(self._sandbox) as session:
+            index = session.find_link(lease.host_link)
+            if index is not None:
+                with suppress(SystemCallError):
+                    session.remove_link(index)
 
 
-def run_ip(
-    sandbox: Sandbox, commands: str, *, doing: str, namespace: Path | None = None, before: str | None = None
-) -> None:
-    """Runs `ip -batch` (iproute2) in the session's, or the given, network namespace; `before` it a command of the
-    shell, which may fail. Raises CommandError."""
-    argv = [str(get_program("ip")), "-batch", "-"]
-    if before is not None:
-        argv = ["/bin/sh", "-c", f'{{ {before}; }} 2>/dev/null; exec "$@"', "sh", *argv]
-    deadline = Deadline.after(_PATIENCE_S)
-    with Pipe() as errors, MemoryFile(commands.encode()) as given:
-        process = sandbox.spawn(
-            argv,
-            env={},
-            descriptors={0: given, 1: errors.writing, 2: errors.writing},
-            namespaces=[namespace] if namespace else [],
-        )
-        errors.close_writing()
-        status = process.wait(deadline.remaining)
-        if status != 0:
-            text = errors.read_tail(timeout_s=1.0)
-            raise CommandError(
-                f"{doing}: ip failed with status {status}", argv=argv, status=status, stderr=text, details=text
-            )
+def _need(netlink: Netlink, name: str) -> int:
+    index = netlink.find_link(name)
+    if index is None:
+        raise NetworkError(f"the way out of the session is broken: {name} is not there any more")
+    return index

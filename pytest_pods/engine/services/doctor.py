@@ -103,7 +103,6 @@ _NEEDED = {
     "runc": (Health.MISSING, "no container can run"),
     "conmon": (Health.MISSING, "no container can run"),
     "slirp4netns": (Health.LIMITED, "containers have no way out: only network='none' and 'host' work"),
-    "ip": (Health.LIMITED, "containers have no way out: only network='none' and 'host' work"),
     "netavark": (Health.LIMITED, "there are no networks with names: networks=[…] does not work"),
     "aardvark-dns": (Health.LIMITED, "networks have no names: only those with dns=False work"),
     "nft": (Health.LIMITED, "networks have no names: only those with dns=False work"),

@@ -10,11 +10,11 @@ import socket
 from typing import TYPE_CHECKING
 
 from pytest_pods.engine.errors import SystemCallError
-from pytest_pods.engine.network.sockets import parse_listening_ports
+from pytest_pods.engine.network.sockets import NETLINK_SOCK_DIAG, list_listening_ports, parse_listening_ports
 from pytest_pods.engine.services import container_state
 from pytest_pods.engine.services.creation import read_in_sandbox
 from pytest_pods.engine.services.file_access import read_file, write_file
-from pytest_pods.engine.services.placement import find_interfaces, find_network_namespace
+from pytest_pods.engine.services.placement import find_interfaces, find_network_namespace, owns_network
 from pytest_pods.engine.services.reaching import Place, find_kind, locate
 
 if TYPE_CHECKING:
@@ -68,6 +68,25 @@ class Inside:
         pid = container_state.find_number(self._lifecycle.layout(record).pid_file)
         if pid is None:
             return frozenset()
+        sandbox = self._session.start()
+        namespace = find_network_namespace(self._session.layout, record)
+        try:
+            if not owns_network(record):
+                # What others in the namespace listen on is not its own any more once it has ended.
+                os.close(sandbox.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC))
+            with self._open_diagnosis(namespace) as diagnosis:
+                return list_listening_ports(diagnosis)
+        except (SystemCallError, OSError):
+            return self._read_listening_ports(pid)
+
+    def _open_diagnosis(self, namespace: Path | None) -> socket.socket:
+        kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
+        if namespace is None:
+            return socket.socket(socket.AF_NETLINK, kind, NETLINK_SOCK_DIAG)
+        return self._session.start().socket(socket.AF_NETLINK, kind, NETLINK_SOCK_DIAG, network_namespace=namespace)
+
+    def _read_listening_ports(self, pid: int) -> frozenset[int]:
+        """Where the kernel does not answer, or the container is gone."""
         sandbox = self._session.start()
         try:
             tables = [read_in_sandbox(sandbox, f"/proc/{pid}/net/{name}").decode() for name in ("tcp", "tcp6")]

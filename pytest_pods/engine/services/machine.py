@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pytest_pods.engine.runtime.cgroups import CgroupVersion
     from pytest_pods.engine.state.layout import StoreLayout
 
-PROGRAMS = ("runc", "conmon", "slirp4netns", "ip", "netavark", "aardvark-dns", "nft", "newuidmap", "newgidmap")
+PROGRAMS = ("runc", "conmon", "slirp4netns", "netavark", "aardvark-dns", "nft", "newuidmap", "newgidmap")
 _VERSIONED = frozenset({"runc", "conmon", "slirp4netns", "netavark", "aardvark-dns", "nft"})
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -537,7 +538,7 @@ class SessionLayout:
         return self.directory / "containers"
 
     def container(self, container_id: str) -> ContainerLayout:
-        return ContainerLayout(container_id, self.containers_dir / container_id, self.scratch_dir / container_id)
+        return _lay_out_container(self, container_id)
 
     @property
     def pods_dir(self) -> Path:
@@ -550,6 +551,14 @@ class SessionLayout:
 
     def pod(self, pod_id: str) -> PodLayout:
         return PodLayout(pod_id, self.pods_dir / pod_id, self.pod_scratch_dir / pod_id)
+
+
+@lru_cache(maxsize=1024)
+def _lay_out_container(session: SessionLayout, container_id: str) -> ContainerLayout:
+    # Asked for dozens of times in a container's life.
+    return ContainerLayout(
+        container_id, session.containers_dir / container_id, session.scratch_dir / container_id
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ from pytest_pods.engine.state.records import Document, find_document, write_docu
 from pytest_pods.engine.storage.blobs import BlobStore
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from pytest_pods.engine.oci.digest import Digest
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 _PREFIX = re.compile(r"[a-f0-9]{1,64}\Z")
 _REFERENCE_NAME = "org.opencontainers.image.ref.name"
+_CLOCK_TICK_NS = 100_000_000
+"""More than any kernel's clock of files takes from one value to the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +76,30 @@ class ImageRecord:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Listing:
+    """All records, and of which state of their directory; without a `stamp` others may have come in the same moment."""
+
+    stamp: tuple[int, int] | None
+    records: tuple[ImageRecord, ...]
+    by_reference: Mapping[str | None, ImageRecord]
+
+
 class ImageStore:
-    """The image records of one store. Whoever changes them holds `images_lock` exclusively."""
+    """The image records of one store. Whoever changes them holds `images_lock` exclusively.
+
+    What has been read is kept for as long as nothing has changed. Thread-safe.
+    """
 
     def __init__(self, layout: StoreLayout) -> None:
         self._layout = layout
         self._blobs = BlobStore(layout)
+        self._listing = _Listing(None, (), {})
+        self._configs: dict[Digest, ImageConfig] = {}
 
     def find(self, reference: str) -> ImageRecord | None:
         """By normalised reference."""
-        probe = hashlib.sha256(reference.encode()).hexdigest()
-        return self._read(self._layout.image_record(f"reference-{probe}"))
+        return self._list().by_reference.get(reference)
 
     def find_by_id(self, text: str) -> tuple[ImageRecord, ...]:
         """All records of the image whose ID, or manifest digest, is or begins with `text`: `sha256:…` or hex digits.
@@ -116,15 +132,28 @@ class ImageStore:
 
     def list(self) -> tuple[ImageRecord, ...]:
         """All records, in the order of their references."""
+        return self._list().records
+
+    def _list(self) -> _Listing:
         with storage_errors(f"listing {self._layout.images_dir}"):
+            now_ns = time.time_ns()
+            state = os.stat(self._layout.images_dir)
+            stamp = (state.st_ino, state.st_mtime_ns)
+            if stamp == self._listing.stamp:
+                return self._listing
             names = os.listdir(self._layout.images_dir)
         # What is removed at this moment is not there any more; what a killed process left has a leading dot.
-        records = [
+        found = [
             self._read(self._layout.images_dir / name)
             for name in names
             if name.endswith(".json") and not name.startswith(".")
         ]
-        return tuple(sorted((r for r in records if r is not None), key=lambda r: (r.reference or "~", r.image_id.hex)))
+        records = sorted((r for r in found if r is not None), key=lambda r: (r.reference or "~", r.image_id.hex))
+        settled = now_ns - state.st_mtime_ns > _CLOCK_TICK_NS
+        self._listing = _Listing(
+            stamp if settled else None, tuple(records), {record.reference: record for record in records}
+        )
+        return self._listing
 
     def put(self, record: ImageRecord) -> None:
         """Makes the reference mean this image. An image that thereby loses its last reference stays, without one."""
@@ -145,12 +174,18 @@ class ImageStore:
     def config(self, record: ImageRecord) -> ImageConfig:
         """The image's config. Raises ImageNotFoundError if the store has lost it, ContentError if it is damaged."""
         where = record.reference or record.image_id.short
+        digest = record.config.digest
+        known = self._configs.get(digest)
+        if known is not None and self._blobs.has(digest):
+            return known
         try:
-            return ImageConfig.from_bytes(self._blobs.read(record.config.digest), where=where)
+            config = ImageConfig.from_bytes(self._blobs.read(digest), where=where)
         except NotFoundError as error:
             raise ImageNotFoundError(
                 f"image {where}: its config is not in the store", hint="pull the image again"
             ) from error
+        self._configs[digest] = config
+        return config
 
     def _keep_nameless(self, record: ImageRecord) -> None:
         others = [one for one in self.list() if one.image_id == record.image_id and one.reference != record.reference]

@@ -59,6 +59,8 @@ class LayerStore:
         self._rootless = os.geteuid() != 0 if rootless is None else rootless
         self._blobs = BlobStore(layout)
         self._uptime = _find_uptime()
+        # A layer is what its chain ID says, whenever it is here.
+        self._sizes: dict[Digest, int] = {}
         self._sweep_once = threading.Lock()
         self._swept = False
 
@@ -66,7 +68,10 @@ class LayerStore:
 
     def has(self, chain_id: Digest) -> bool:
         """True if the layer is here and whole. Compares it with its list if a power cut may have hurt it."""
-        whole = self._is_whole(self._layout.layer(chain_id))
+        return self._has(chain_id, self._find_marks(self._layout.layer(chain_id)))
+
+    def _has(self, chain_id: Digest, marks: Sequence[str]) -> bool:
+        whole = self._is_whole(self._layout.layer(chain_id), marks)
         if whole is not None:
             return whole
         with locks.exclusive(self._layout.layer_lock(chain_id)):
@@ -83,10 +88,11 @@ class LayerStore:
         """
         directories: list[Path] = []
         for chain_id in chain_ids:
-            if not self.has(chain_id):
-                raise ImageNotFoundError(f"layer {chain_id.short} is not in the store", hint="pull the image again")
             layer = self._layout.layer(chain_id)
-            if self._hides_all_below(layer):
+            marks = self._find_marks(layer)
+            if not self._has(chain_id, marks):
+                raise ImageNotFoundError(f"layer {chain_id.short} is not in the store", hint="pull the image again")
+            if _OPAQUE_ROOT in marks[1:]:
                 directories.clear()
             directories.append(layer.diff_dir)
         # overlayfs wants at least one.
@@ -94,8 +100,12 @@ class LayerStore:
 
     def size(self, chain_id: Digest) -> int:
         """Bytes of the uncompressed layer; 0 if it is not here."""
-        document = find_document(self._layout.layer(chain_id).record_file)
-        return 0 if document is None else document.get("size", int)
+        if chain_id not in self._sizes:
+            document = find_document(self._layout.layer(chain_id).record_file)
+            if document is None:
+                return 0
+            self._sizes[chain_id] = document.get("size", int)
+        return self._sizes[chain_id]
 
     def list(self) -> Iterator[str]:
         """The hex digits of every chain ID that has a directory."""
@@ -182,14 +192,11 @@ class LayerStore:
     def _layer_of(self, name: str) -> LayerLayout:
         return LayerLayout(self._layout.layers_dir / name)
 
-    def _find_uptime_of(self, layer: LayerLayout) -> str | None:
+    def _find_marks(self, layer: LayerLayout) -> Sequence[str]:
+        """The uptime in which it was written, and what else is to be known of it; nothing of one that is not here."""
         with storage_errors(f"reading {layer.complete_file}"):
             content = find_bytes(layer.complete_file)
-        return None if content is None else content.decode("ascii", "replace").partition("\n")[0]
-
-    def _hides_all_below(self, layer: LayerLayout) -> bool:
-        content = find_bytes(layer.complete_file) or b""
-        return _OPAQUE_ROOT in content.decode("ascii", "replace").splitlines()[1:]
+        return () if content is None else content.decode("ascii", "replace").split("\n")
 
     def _is_settled_by_now(self, layer: LayerLayout) -> bool:
         try:
@@ -198,21 +205,20 @@ class LayerStore:
             return False
         return (
             age_s > _WRITTEN_BACK_S
-            and self._find_uptime_of(layer) == self._uptime
+            and self._uptime in self._find_marks(layer)[:1]
             and not layer.durable_file.exists()
         )
 
-    def _is_whole(self, layer: LayerLayout) -> bool | None:
+    def _is_whole(self, layer: LayerLayout, marks: Sequence[str]) -> bool | None:
         """None if only a comparison can tell."""
-        written = self._find_uptime_of(layer)
-        if written is None:
+        if not marks:
             return False
-        return True if written == self._uptime or layer.durable_file.exists() else None
+        return True if marks[0] == self._uptime or layer.durable_file.exists() else None
 
     def _has_survived(self, chain_id: Digest) -> bool:
         """As `has`; the caller holds the layer's lock, so that nobody renews what is being looked at."""
         layer = self._layout.layer(chain_id)
-        whole = self._is_whole(layer)
+        whole = self._is_whole(layer, self._find_marks(layer))
         if whole is not None:
             return whole
         difference = self._compare(layer, f"checking layer {chain_id.short} after a restart of the machine")

@@ -13,10 +13,10 @@ import pytest
 from pytest_pods.engine.api import Engine
 from pytest_pods.engine.errors import NetworkError, PodsError, SystemCallError
 from pytest_pods.engine.network.name_server import NameServer
-from pytest_pods.engine.network.uplink import run_ip
 from pytest_pods.engine.services import spare_networks
 from tests.support.fixtures_store import BUSYBOX
 from tests.support.name_client import NO_ERROR, client_of, name_client
+from tests.support.session_links import remove_link
 
 SLEEP = ["sleep", "1000"]
 
@@ -142,7 +142,7 @@ def test_network_without_its_bridge_does_not_keep_names_from_changing_elsewhere(
     broken, staying = (engine.create_network(name, internal=True) for name in ("broken", "staying"))
     engine.run(BUSYBOX, SLEEP, networks=[broken])
     web = engine.run(BUSYBOX, SLEEP, name="web", networks=[staying])
-    run_ip(engine._session.start(), f"link delete {broken.record.bridge}\n", doing="breaking a network")
+    remove_link(engine._session.start(), broken.record.bridge)
     db = engine.run(BUSYBOX, SLEEP, name="db", networks=[staying])
     with name_client(engine, web) as client:
         assert client.addresses("db") == [db.ip]

@@ -25,10 +25,12 @@ from pytest_pods.engine.errors import (
     WrongStateError,
 )
 from pytest_pods.engine.host.pipes import Pipe
-from pytest_pods.engine.network.uplink import run_ip
+from pytest_pods.engine.network.link_messages import Link
+from pytest_pods.engine.network.netlink import Netlink
 from tests.support.fixtures_store import BUSYBOX
 from tests.support.hello_service import serve_hello
 from tests.support.name_client import NAME_ERROR, name_client
+from tests.support.session_links import remove_link
 
 SLEEP = ["sleep", "1000"]
 
@@ -477,13 +479,13 @@ def state_of_session(engine: Engine) -> list[str]:
 def test_netavark_that_fails_half_way_leaves_nothing(engine: Engine) -> None:
     network = engine.create_network("backend")
     # The bridge's name is taken by something that is no bridge.
-    taking = f"link add {network.record.bridge} type veth peer name other\n"
-    run_ip(engine._session.start(), taking, doing="taking the name")
+    with Netlink(engine._session.start()) as session:
+        session.add_link(Link(name=network.record.bridge, kind="veth", peer=Link(name="other")))
     with pytest.raises(NetworkError, match="setting up network backend: netavark failed"):
         engine.run(BUSYBOX, SLEEP, networks=[network])
     assert engine.containers() == []
     assert network.containers() == []
-    run_ip(engine._session.start(), f"link delete {network.record.bridge}\n", doing="giving it back")
+    remove_link(engine._session.start(), network.record.bridge)
     assert engine.run(BUSYBOX, SLEEP, networks=[network]).running
 
 

@@ -14,6 +14,7 @@ import pytest
 from pytest_pods.engine.api import Engine
 from pytest_pods.engine.container import Container
 from pytest_pods.engine.errors import InvalidSpecError, NotFoundError, PortInUseError, SubnetInUseError
+from pytest_pods.engine.network.sockets import parse_listening_ports
 from pytest_pods.engine.network.uplink import GATEWAY, GATEWAY_6
 from tests.support.fixtures_store import BUSYBOX
 from tests.support.hello_service import serve_hello
@@ -96,6 +97,20 @@ def test_each_container_has_a_network_of_its_own(engine: Engine) -> None:
     first.succeed("nc -l -p 5000 -e true & ")
     first.wait_until(lambda: 5000 in first.listening())
     assert 5000 not in second.listening()
+
+
+def test_listening_ports_are_those_of_the_table_of_sockets(engine: Engine) -> None:
+    container = engine.run(BUSYBOX, ["sleep", "1000"], network="none")
+    container.succeed("nc -ll -p 5000 -e true &", "httpd -p 127.0.0.1:5001", "httpd -p [::1]:5002")
+    container.wait_until(lambda: len(container.listening()) == 3)
+    # Neither end of a connection listens.
+    container.succeed("sleep 1000 | nc 127.0.0.1 5001 &")
+    assert container.listening() == {5000, 5001, 5002}
+    tables = container.succeed("cat /proc/net/tcp"), container.succeed("cat /proc/net/tcp6")
+    assert parse_listening_ports(*tables) == {5000, 5001, 5002}
+    container.kill()
+    container.wait()
+    assert container.listening() == frozenset()
 
 
 class _Hello(http.server.BaseHTTPRequestHandler):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,26 @@ def test_records_are_listed_in_the_order_of_their_names(images: ImageStore) -> N
     for name in ("b/b:1", "a/a:1", None):
         images.put(record(name, config=f"config {name}"))
     assert [one.reference for one in images.list()] == ["a/a:1", "b/b:1", None]
+
+
+def test_what_another_process_changes_is_seen_at_once(layout: StoreLayout, images: ImageStore) -> None:
+    other = ImageStore(layout)
+    for number in range(50):
+        # Also within one tick of the clock that dates the directory.
+        other.put(record("example.org/a:1", config=f"config {number}"))
+        assert images.find("example.org/a:1") == record("example.org/a:1", config=f"config {number}")
+    found = images.find("example.org/a:1")
+    assert found is not None
+    other.remove([found])
+    assert images.find("example.org/a:1") is None
+
+
+def test_listing_of_long_ago_is_read_again_after_a_change(layout: StoreLayout, images: ImageStore) -> None:
+    images.put(record("example.org/a:1"))
+    os.utime(layout.images_dir, (1_000_000_000, 1_000_000_000))
+    assert [one.reference for one in images.list()] == ["example.org/a:1"]
+    ImageStore(layout).put(record("example.org/b:1", config="other"))
+    assert [one.reference for one in images.list()] == ["example.org/a:1", "example.org/b:1"]
 
 
 def test_ids_and_digests_are_found(images: ImageStore) -> None:

@@ -1,0 +1,14 @@
+"""Interfaces inside a session that a test takes away behind the engine's back."""
+
+from __future__ import annotations
+
+from pytest_pods.engine.host.sandbox import Sandbox
+from pytest_pods.engine.network.netlink import Netlink
+
+
+def remove_link(sandbox: Sandbox, name: str) -> None:
+    """Fails if there is no such interface."""
+    with Netlink(sandbox) as session:
+        index = session.find_link(name)
+        assert index is not None, f"no interface {name}"
+        session.remove_link(index)
