@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import enum
 import errno
-import fcntl
 import os
 import socket
 import struct
 from typing import TYPE_CHECKING, Self
 
 from pytest_pods.engine.errors import SystemCallError
+from pytest_pods.engine.host.interfaces import find_interface
 from pytest_pods.engine.network.link_messages import Link, pack_address, pack_default_route, pack_link
 
 if TYPE_CHECKING:
@@ -34,9 +34,6 @@ _CREATE = 0x400
 _APPEND = 0x800
 _DUMP = 0x300
 _EXTENDED_ACK = 11
-_SIOCGIFINDEX = 0x8933
-_INTERFACE_REQUEST = struct.Struct("=16si20x")
-"""netdevice(7): `ifreq`, a name and a number."""
 _SOL_NETLINK = 270
 _BRIDGE_SELF = 2
 _VLAN_PVID = 0x2
@@ -108,14 +105,11 @@ class Netlink:
     def find_link(self, name: str) -> int | None:
         """The index of an interface, None if there is none of the name."""
         try:
-            found = fcntl.ioctl(self._socket, _SIOCGIFINDEX, _INTERFACE_REQUEST.pack(name.encode(), 0))
+            return find_interface(self._socket, name)
         except OSError as error:
-            if error.errno == errno.ENODEV:
-                return None
             raise SystemCallError(
                 f"looking for {name} {self._where}: {error.strerror}", call="SIOCGIFINDEX", errno=error.errno or 0
             ) from error
-        return int(_INTERFACE_REQUEST.unpack(found)[1])
 
     def find_peer(self, name: str) -> int | None:
         """The index of a veth's other end, in the namespace of that."""
