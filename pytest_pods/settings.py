@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn
+
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     import pytest
@@ -23,7 +25,7 @@ Missing = Literal["fail", "skip"]
 Logs = Literal["failed", "all", "none", "live"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Settings:
     """All settings; the defaults are what holds where nothing is set. Times are seconds.
 
@@ -307,7 +309,7 @@ def read_settings(config: pytest.Config) -> Settings:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GitHub:
     """What a job of GitHub Actions tells of itself: the checkout's directory, and the file of its summary."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 from weakref import WeakKeyDictionary
 
@@ -21,6 +21,7 @@ from pytest_pods.engine.errors import (
     SandboxLostError,
 )
 from pytest_pods.engine.waiting import Readiness, Wait, parse_wait
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -39,7 +40,7 @@ _MOST_BODY_BYTES = 1 << 20
 _MOST_SEEN = 200
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Condition:
     """A wait as this module makes them: what it looks at, what it says it is, and how often looking makes sense.
 

@@ -12,10 +12,11 @@ import signal
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Protocol
 
 from pytest_pods.cli.terminal import SignalQueue, find_size, is_terminal, raw
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     from pytest_pods.engine.container import Container
@@ -26,7 +27,7 @@ _CHUNK = 65536
 _END_OF_TRANSMISSION = b"\x04"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ExecOptions:
     """What `exec` was asked for beside the command."""
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import signal
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 
 from pytest_pods.cli.output import print_note
 from pytest_pods.cli.removal import as_client, remove_own
 from pytest_pods.cli.terminal import SignalQueue, find_size, raw, warn_without_terminal
 from pytest_pods.engine.errors import ContainerNotFoundError, PodsError, SandboxLostError, WrongStateError
 from pytest_pods.engine.services.attachment import DETACH_KEYS, AttachEnd, parse_detach_keys
+from pytest_pods.frozen import frozen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _FORCED_AFTER = 3
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Foreground:
     """How the caller's streams are joined: `interactive` passes input on, `proxy` signals."""
 

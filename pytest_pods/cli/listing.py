@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from pytest_pods.cli.formats import (
 from pytest_pods.cli.options import UsageError
 from pytest_pods.engine.errors import ContainerNotFoundError, SandboxLostError
 from pytest_pods.engine.specs.networks import NetworkMode
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     from pytest_pods.cli.context import Context
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _KEYS = ("id", "name", "status", "label", "ancestor", "session", "exited", "network", "health")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Seen:
     """A container as it was when it was looked at; `kept` if it is of a session that tests have kept; `networks` are
     names, or what stands for one."""
@@ -73,7 +73,7 @@ def find_networks(mode: NetworkMode, one: Container | Pod) -> tuple[str, ...]:
     return (*(() if mode is NetworkMode.NAMED else (mode.value,)), *one.networks)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Filters:
     """Of several values of one key one has to fit, and each key has to."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from pytest_pods.cli.formats import format_age, format_labels
 from pytest_pods.cli.listing import find_networks
 from pytest_pods.cli.options import UsageError
 from pytest_pods.engine.errors import NotFoundError, PodNotFoundError, SandboxLostError
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     from pytest_pods.cli.context import Context
@@ -49,7 +49,7 @@ def act_on_pods(parsed: Parsed, context: Context, act: Callable[[Pod], None], *,
     return context.for_each(names, act_on)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SeenPod:
     """A pod as it was when it was looked at; `members` are name, ID and state, `networks` names, or what stands for
     one."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from pytest_pods.cli.formats import format_binary_size, format_processor_time, format_size
 from pytest_pods.cli.options import UsageError
 from pytest_pods.engine.errors import NotFoundError, SandboxLostError, WrongStateError
 from pytest_pods.engine.specs.networks import NetworkMode
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     from pytest_pods.cli.options import Parsed
@@ -33,7 +34,7 @@ _NOTHING_EVER = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SeenStats:
     """What a container used when it was looked at; `stats` is None where there is nothing to tell."""
 

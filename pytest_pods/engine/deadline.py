@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 
 from pytest_pods.engine.errors import DeadlineExceededError
+from pytest_pods.frozen import frozen
 
 LONGEST_POLL_S = 1e6
 """poll(2) takes no more than some weeks."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Deadline:
     """A moment by which an operation has to be over; `Deadline.never()` does not end."""
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     from pytest_pods.engine.container import Container
@@ -31,7 +32,7 @@ class ContainerEventKind(enum.Enum):
     REMOVED = "removed"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ContainerEvent:
     """Something that happened to a container. `at`: when it was over, in seconds since the epoch; `took_s`: how long it
     took; `text`: more on it, for people."""
@@ -43,7 +44,7 @@ class ContainerEvent:
     text: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ImageEvent:
     """An image was fetched from a registry; `size` is bytes of layers, the rest as of a ContainerEvent."""
 

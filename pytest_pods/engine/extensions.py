@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     from pytest_pods.engine.events import Event
@@ -23,7 +25,7 @@ def _none(_name: str) -> object:
 def _ignore(_event: Event) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Extensions:
     """`resolve_image`: the reference that is used where this one is asked for; `find_wait`: the wait, or function of a
     container, of a name, None for a name that it does not know; `observe` is told what happens to containers and

@@ -7,9 +7,11 @@ not count. Before all that a start-up probe has to succeed, if there is one, as 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     from pytest_pods.engine.specs.health import HealthPlan
@@ -24,7 +26,7 @@ _MOST_CHECKS = 5
 _MOST_OUTPUT = 500
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CheckResult:
     """One check: when it was made, its exit code (0 for well, -1 for no answer in time) and the beginning of its
     output."""
@@ -46,7 +48,7 @@ class CheckResult:
         return f"exit code {self.exit_code}{f': {said}' if said else ''}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Health:
     """What is known of a container since its last start. `failing_streak` are the failures in a row that count; `log`
     are the last five checks, oldest first; `started_up` whether the start-up probe has succeeded."""

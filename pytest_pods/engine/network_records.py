@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import ipaddress
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from pytest_pods.engine.errors import InvalidDocumentError
 from pytest_pods.engine.specs.networks import Driver, IPAddress, IPNetwork, NetworkSpec, SubnetSpec
+from pytest_pods.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NetworkRecord:
     """A network. The subnets of `spec` are complete: what was not asked for has been chosen.
 
@@ -71,7 +72,7 @@ class NetworkRecord:
             raise InvalidDocumentError(f"the network record {where} cannot be read: {error}") from error
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class InterfaceRecord:
     """A container's, or a pod's, place on a network. `addresses` have a prefix length, as 10.89.0.2/24.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from typing import Any, Literal, TypeAlias
 
 from pytest_pods.engine.errors import InvalidDocumentError
@@ -13,12 +13,13 @@ from pytest_pods.engine.records import PublishedPort
 from pytest_pods.engine.specs.networks import NetworkMode
 from pytest_pods.engine.specs.pods import PodFile, PodVolume
 from pytest_pods.engine.specs.restart import RestartPolicy
+from pytest_pods.frozen import frozen
 
 PodStatus: TypeAlias = Literal["created", "running", "degraded", "paused", "exited"]
 """`degraded`: some members run, others have ended."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PodRecord:
     """What is known of a pod when it is created. Its members are the containers whose records name it."""
 

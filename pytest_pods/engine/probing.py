@@ -5,7 +5,7 @@ A test waits for its pod, so it is looked more often than a probe's period says,
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -13,6 +13,7 @@ from pytest_pods.engine.deadline import LONGEST_POLL_S
 from pytest_pods.engine.errors import DeadlineExceededError, PodsError, SandboxLostError
 from pytest_pods.engine.health import NO_ANSWER
 from pytest_pods.engine.waiting import PlainWait, Readiness
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     from http.client import HTTPResponse
@@ -24,7 +25,7 @@ _MOST_BODY_BYTES = 1 << 10
 _MOST_OUTPUT_BYTES = 1 << 12
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Look:
     """What one look has found: 0 for well, else the command's exit code, 1, or -1 for no answer in time."""
 
@@ -94,7 +95,7 @@ def _read_reason(response: HTTPResponse) -> str:
 _LOOKS = {"exec": _look_exec, "tcp": _look_tcp, "http": _look_http}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ProbeWait(PlainWait):
     """A wait for a container's start-up probe, and then for its readiness probe."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from pytest_pods.engine.errors import InvalidDocumentError, InvalidSpecError, NotFoundError
@@ -15,6 +15,7 @@ from pytest_pods.engine.specs.mounts import BindMount, ImageMount, MountSpec, Tm
 from pytest_pods.engine.specs.networks import Attachment, NetworkMode
 from pytest_pods.engine.specs.ports import PortSpec
 from pytest_pods.engine.specs.restart import RestartPolicy
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 Status: TypeAlias = Literal["created", "running", "paused", "exited"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PublishedPort:
     """A port of the host that leads into a container."""
 
@@ -43,7 +44,7 @@ class PublishedPort:
         return f"{self.container_port}/{self.protocol}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Membership:
     """How a container is in a pod: `member` is what the pod calls it, `shares` are the namespaces that it has from the
     pod, `position` is where it stands among the members. The container of an `infra` record only holds the pod's PID
@@ -59,7 +60,7 @@ class Membership:
     position: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NetworkOwner:
     """The container, or with `pod` the pod, in whose network others are, too."""
 
@@ -87,7 +88,7 @@ def build_url(address: tuple[str, int], path: str, *, scheme: str) -> str:
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{number}/{path.removeprefix('/')}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ContainerRecord:
     """What is known of a container when it is created. `created`: seconds since the epoch; `argv`: what it executes.
 
@@ -152,7 +153,7 @@ class ContainerRecord:
 ChangeKind: TypeAlias = Literal["added", "changed", "deleted"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Change:
     """A path of a container, as it sees it, and what it has done there to what its image has."""
 
@@ -165,7 +166,7 @@ class Change:
         return self.kind[0].upper()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ContainerState:
     """What holds at one moment. `container_pid` counts in the session's PID namespace; `fault` is set if the container
     was ended because of a failure of the engine's own parts; `restarting` if it has ended and is going to be started

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 
 from pytest_pods.engine.errors import InvalidInputError
+from pytest_pods.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class InterfaceCounters:
     """What has gone through a network interface since it was made."""
 
@@ -19,7 +19,7 @@ class InterfaceCounters:
     sent_packets: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Stats:
     """What a container, or a pod as a whole, uses at one moment and has used since its start; sizes are bytes.
 
@@ -102,7 +102,7 @@ class Stats:
         return (self.cpu_ns - began) / elapsed_ns * 100
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PodStats(Mapping[str, Stats]):
     """A mapping of a pod's members to their stats, without those of which nothing is counted: never started, or ended
     without a control group.

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     from pytest_pods.engine.container import Container
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Readiness:
     """The answer of one look: whether the condition holds, and what was seen, for people ("connection refused")."""
 
@@ -62,7 +63,7 @@ class PlainWait:
         return min(0.005 * 1.4 ** min(look, 40), 0.1)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CallableWait(PlainWait):
     """A condition that is a function of the container: it holds when the function returns something true.
 
@@ -89,7 +90,7 @@ class CallableWait(PlainWait):
         return f"{getattr(self.function, '__qualname__', None) or repr(self.function)}()"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NamedWait(PlainWait):
     """A condition that the container's engine knows by a name: `Engine.open(find_wait=…)`, or a hook of pytest.
 

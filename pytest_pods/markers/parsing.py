@@ -9,7 +9,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -22,6 +21,7 @@ from pytest_pods.engine.specs.extending import (
     parse_pod_link,
 )
 from pytest_pods.engine.specs.pods import PodSpec, build_pod_spec
+from pytest_pods.frozen import frozen
 from pytest_pods.markers.definitions import (
     CONTAINER,
     CONTAINER_SPEC,
@@ -112,7 +112,7 @@ def warn_of(said: Sequence[str]) -> None:
         warnings.warn(text, PodsWarning, stacklevel=2)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Link:
     """What one mark says: arguments, or a function that returns them; it may add to the mark further out."""
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from pytest_pods.engine.errors import InvalidSpecError
+from pytest_pods.frozen import frozen
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Plan(Generic[T]):
     """How a specification comes about, and from which other fixtures.
 

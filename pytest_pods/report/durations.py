@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from pytest_pods.frozen import frozen
 from pytest_pods.report.texts import format_bytes, show
 
 _COLUMNS = ("total", "pull", "create", "start", "ready", "remove")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Duration:
     """The seconds that a container or an image took, None for what did not happen; `nodeid` is the test that it was
     made for, empty for none; `size` is the bytes that were fetched."""

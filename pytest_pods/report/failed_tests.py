@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     import pytest
@@ -13,7 +14,7 @@ PROBLEMS: Final = "pods_problems"
 """The attribute of a report: for each problem the container, its image, and what went wrong, as plain texts."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Problem:
     """`container` is empty where none was made, `what` says what went wrong with it."""
 
@@ -26,7 +27,7 @@ class Problem:
         return f"container {self.container}" if self.container else "containers"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FailedTest:
     """A test that failed because of containers; `file` is relative to pytest's root, `line` counts from 1."""
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_pods.engine.events import ContainerEventKind
 from pytest_pods.engine.ids import is_generated_name
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     from pytest_pods.engine.events import ContainerEvent
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pytest_pods.engine.runtime.logs import Excerpt
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Look:
     """A container of a test. `fixture` is empty where its name says nothing of the container; `state` is None where it
     cannot be read, and `trouble` says why; `log` is what it wrote during the test, `events` is what happened to it;

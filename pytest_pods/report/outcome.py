@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
+from pytest_pods.frozen import frozen
 from pytest_pods.report.durations import Duration
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class KeptContainer:
     """A container that outlives the run; `until` is seconds since the epoch, `pod` what it is a member of."""
 
@@ -22,7 +23,7 @@ class KeptContainer:
     pod: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Outcome:
     """Counts and lists for the summary. `reused` are containers and pods of earlier runs; `left` names containers
     that nobody removed before the session did; `faults` are those of the tear-down, each a text; `unused_images` are

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from pytest_pods.frozen import frozen
 from pytest_pods.report.looks import build_labels
 from pytest_pods.report.states import describe_container
 from pytest_pods.report.timeline import Moment, build_container_moments, build_timeline, colour_timeline, paint
@@ -20,7 +20,7 @@ TIMELINE_TITLE: Final = f"Captured {LOG_KEY}: timeline of this test"
 """As pytest's own log sections begin: those are what --show-capture=log shows and JUnit files take."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Section:
     """A titled text of a test report."""
 

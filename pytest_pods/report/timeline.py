@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from pytest_pods.engine.events import ContainerEventKind as Happened
+from pytest_pods.frozen import frozen
 from pytest_pods.report.texts import count, show
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ monitor may write down the last words of a container after its end."""
 _MARKS: dict[Kind, str] = {"phase": "", "failure": "", "life": "", "stdout": "| ", "stderr": "! "}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Moment:
     """Something at a time, in seconds since the epoch; `who` is the test or a container's label."""
 

@@ -13,7 +13,7 @@ ENGINE = "pytest_pods.engine"
 
 # Lowest first. What is named together is one level; a module belongs to the longest name that fits.
 LEVELS: tuple[tuple[str, ...], ...] = (
-    ("pytest_pods.engine.errors",),
+    ("pytest_pods.engine.errors", "pytest_pods.frozen"),
     (
         "pytest_pods.engine.ids",
         "pytest_pods.engine.deadline",

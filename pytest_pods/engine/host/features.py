@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_pods.engine.errors import UnsupportedHostError
@@ -19,12 +18,13 @@ from pytest_pods.engine.host.subordinate_ids import (
     find_map_program,
     find_subordinate_ids,
 )
+from pytest_pods.frozen import frozen
 
 _PROC_SYS = Path("/proc/sys")
 _ALL_IDS = 0xFFFF_FFFF
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Obstacle:
     """Why the machine does not allow something, and what would change that."""
 
@@ -32,7 +32,7 @@ class Obstacle:
     cure: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class UserNamespaceSwitches:
     """The sysctls that can forbid user namespaces; None where the kernel does not have one."""
 
@@ -142,7 +142,7 @@ def find_id_obstacle(uid: int | None = None) -> Obstacle | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LevelChoice:
     """1: a sandbox with a PID namespace of its own, 2: without one; `obstacle` says why not 1."""
 

@@ -11,7 +11,8 @@ import select
 import socket
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from pytest_pods.frozen import frozen
 
 _SOL_PACKET = 263
 _PACKET_RX_RING, _PACKET_STATISTICS, _PACKET_VERSION = 5, 6, 10
@@ -28,7 +29,7 @@ _OUTGOING = 4
 _LOOPBACK = 772
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Packet:
     """`interface` is an index, `hardware` the type of that (ARPHRD_…); `length` is what it had on the wire."""
 

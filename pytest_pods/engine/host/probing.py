@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_pods.engine.errors import PodsError
 from pytest_pods.engine.host.commands import run_command
 from pytest_pods.engine.host.sandbox import Sandbox, SandboxSpec, UserNamespace
+from pytest_pods.frozen import frozen
 
 _PATIENCE_S = 30.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Probe:
     """Whether something worked, and if not, what the kernel said; `works` is None where it was not tried."""
 
@@ -22,7 +22,7 @@ class Probe:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class KernelProbes:
     """What the kernel does for this user."""
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import enum
 import struct
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_pods.engine.errors import ProtocolError
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,7 +115,7 @@ class Message:
         return _HEADER.pack(VERSION, self.kind, len(self._fields), message_id) + b"".join(self._fields)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Answer:
     """A message from the sandbox."""
 

@@ -12,7 +12,6 @@ import os
 import signal
 import socket
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -25,6 +24,7 @@ from pytest_pods.engine.errors import (
 )
 from pytest_pods.engine.host.channel import Channel, SandboxProcess
 from pytest_pods.engine.host.protocol import Answer, Kind, Message, Tag
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -74,7 +74,7 @@ class _MountFlag(enum.IntFlag):
     PROPAGATION = 16
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class IdRange:
     """One line of a user namespace's map: `count` ids from `inside` are those from `outside`."""
 
@@ -86,7 +86,7 @@ class IdRange:
         return f"{self.inside}:{self.outside}:{self.count}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class UserNamespace:
     """The maps of a rootless session; without the set-uid helpers a map of one id is all that the kernel allows."""
 
@@ -100,7 +100,7 @@ class UserNamespace:
         return self.newuidmap is None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SandboxSpec:
     """What a session's sandbox is to be. `lock` is a descriptor that holds the session's lock; with `scope` the
     sandbox lives in a control group that the user's systemd makes for it."""
@@ -113,7 +113,7 @@ class SandboxSpec:
     scope: Scope | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FileSystemMount:
     """A mount by the new mount API: options in order, each `key` or `key=value`."""
 
@@ -124,7 +124,7 @@ class FileSystemMount:
     attributes: MountAttribute = MountAttribute(0)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ClassicMount:
     """A mount by mount(2), with `data` of at most 4,095 bytes, relative names counting from `directory`."""
 
@@ -136,7 +136,7 @@ class ClassicMount:
     attributes: MountAttribute = MountAttribute(0)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Forward:
     """A port that the sandbox forwards; it ends with the session or with `Sandbox.end_forward`."""
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_pods.engine.host.programs import find_program
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,7 +21,7 @@ WANTED_COUNT = 65_536
 _HIGHEST_ID = 0xFFFF_FFFE
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SubordinateRange:
     """`count` ids from `start`."""
 
@@ -29,7 +29,7 @@ class SubordinateRange:
     count: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SubordinateIds:
     """What a user may map beside the own id."""
 
@@ -89,7 +89,7 @@ def _read(path: Path) -> str:
         return ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MapProgram:
     """`newuidmap` or `newgidmap`; `privileged` if it is set-uid root or has the file capability that it needs."""
 

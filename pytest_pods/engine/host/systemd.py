@@ -7,15 +7,15 @@ services, can move them into one that is delegated to the user.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_pods.engine.host.programs import find_program
+from pytest_pods.frozen import frozen
 
 _SLICE = "app.slice"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Scope:
     """A scope that does not exist yet.
 

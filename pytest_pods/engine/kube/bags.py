@@ -5,16 +5,16 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_pods.engine.kube.tables import IGNORED
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     from pytest_pods.engine.kube.values import Fields, Value
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Bags:
     """The config maps and secrets of a set of documents, by name."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from pytest_pods.engine.specs.limits import parse_cpus, parse_memory
 from pytest_pods.engine.specs.mounts import refuse_same_target
 from pytest_pods.engine.specs.pods import MemberSpec
 from pytest_pods.engine.specs.ports import PortSpec, parse_port
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     from pytest_pods.engine.kube.bags import Bags
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _PULL = {"Always": PullPolicy.ALWAYS, "IfNotPresent": PullPolicy.MISSING, "Never": PullPolicy.NEVER}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PodFacts:
     """What a pod says for its containers. `volumes` gets the directories that they want in the pod's own ones;
     `references` are what `fieldRef` may name."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from pytest_pods.engine.specs.networks import NetworkMode, parse_added_hosts, pa
 from pytest_pods.engine.specs.pods import DEFAULT_SHARE, MemberSpec, PodSpec, PodVolume, add_members
 from pytest_pods.engine.specs.restart import RestartPolicy
 from pytest_pods.engine.specs.volumes import VolumeSpec
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     import os
@@ -33,7 +34,7 @@ _PODS = ("Pod", "Deployment")
 _KINDS = (*_PODS, "ConfigMap", "Secret", "PersistentVolumeClaim", "Service")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class KubeContent:
     """What documents ask for. `claims` are volumes that outlive the pods; `warnings` is what has no effect here.
 
@@ -46,7 +47,7 @@ class KubeContent:
     warnings: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Document:
     kind: str
     fields: Fields

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, TypeVar
 
 from pytest_pods.engine.errors import InvalidInputError, KubeDocumentError
 from pytest_pods.engine.specs.values import did_you_mean
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     import yaml
@@ -32,7 +33,7 @@ class Source:
     warnings: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Value:
     """What stands at one place of a document; `path` is the field's, `raw` the text of a scalar as it was written."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, TypeAlias
@@ -13,6 +13,7 @@ from pytest_pods.engine.kube.quantities import parse_quantity
 from pytest_pods.engine.kube.tables import IGNORED
 from pytest_pods.engine.specs.mounts import BindMount, MountSpec, VolumeMount, check_mount, parse_subpath
 from pytest_pods.engine.specs.pods import PodFile, PodVolume
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     from pytest_pods.engine.kube.bags import Bags
@@ -24,14 +25,14 @@ _KINDS = ("emptyDir", "hostPath", "configMap", "secret", "persistentVolumeClaim"
 _PROPAGATIONS = {"None": "rprivate", "HostToContainer": "rslave", "Bidirectional": "rshared"}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HostPath:
     """A path of the host, which has to be there."""
 
     path: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Claim:
     """A named volume, which outlives the pod."""
 

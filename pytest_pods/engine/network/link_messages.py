@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import socket
 import struct
-from dataclasses import dataclass
+
+from pytest_pods.frozen import frozen
 
 IFF_UP = 1
 _LINK = struct.Struct("=BxHiII")
@@ -28,7 +29,7 @@ _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY = 4, 5, 6
 _RT_TABLE_MAIN, _RTPROT_STATIC, _RTN_UNICAST = 254, 4, 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Link:
     """What an interface is to be; None leaves it as it is, or to the kernel. `namespace` is a descriptor; `peer` is a
     veth's other end; `kind` is the driver's name."""

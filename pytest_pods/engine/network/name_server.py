@@ -18,7 +18,7 @@ import signal
 import socket
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,7 @@ from pytest_pods.engine.host.pipes import MemoryFile, Pipe
 from pytest_pods.engine.host.programs import get_program
 from pytest_pods.engine.network import names
 from pytest_pods.engine.state.atomic import find_bytes, write_atomically
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,7 +45,7 @@ _REST_S = 2.0
 _MOST_RESTING = 8
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Server:
     """One aardvark-dns; `replaced` is when it was (seconds since the epoch), None while it answers."""
 

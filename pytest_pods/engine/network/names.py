@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +19,7 @@ MOST_SERVERS = 4096
 """Ports from `FIRST_PORT` on that belong to name servers of the session."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NameEntry:
     """Who is called what on one network. `servers` are the name servers that its other questions go to."""
 

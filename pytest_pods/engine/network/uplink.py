@@ -15,7 +15,6 @@ import os
 import signal
 import threading
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_pods.engine.errors import NetworkError, SystemCallError
@@ -25,6 +24,7 @@ from pytest_pods.engine.network.link_messages import Link
 from pytest_pods.engine.network.netlink import Netlink
 from pytest_pods.engine.state.atomic import find_bytes, write_atomically
 from pytest_pods.engine.state.sessions import setting_up_uplink
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,7 +55,7 @@ _MTU = 65520
 _PATIENCE_S = 30.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Lease:
     """A container's place on the uplink."""
 

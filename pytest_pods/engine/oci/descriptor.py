@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from pytest_pods.engine.errors import InvalidDocumentError
 from pytest_pods.engine.oci.digest import Digest
+from pytest_pods.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Platform:
     """Operating system, processor architecture and its variant, in Go's names: linux, arm64, v8."""
 
@@ -22,7 +23,7 @@ class Platform:
         return "/".join(filter(None, (self.os, self.architecture, self.variant)))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Descriptor:
     """`size` is in bytes."""
 

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from pytest_pods.engine.errors import InvalidDocumentError
 from pytest_pods.engine.oci.descriptor import Platform
 from pytest_pods.engine.oci.digest import Digest, chain_ids
+from pytest_pods.frozen import frozen
 
 _MOST_LAYERS = 500
 _MOST_NANOSECONDS = (1 << 63) - 1
 _MOST_RETRIES = (1 << 31) - 1
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ImageHealth:
     """The image's health check: `test` as it stands there, `command` as it is executed. Times are seconds; None where
     the image leaves it to the engine."""
@@ -33,7 +34,7 @@ class ImageHealth:
     retries: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ImageConfig:
     """`diff_ids` are lowest first; `env` is in the image's order; `exposed_ports` such as `6379/tcp`."""
 

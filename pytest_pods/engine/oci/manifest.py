@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final, Literal
 
 from pytest_pods.engine.errors import InvalidDocumentError, SizeMismatchError
 from pytest_pods.engine.oci.descriptor import Descriptor
+from pytest_pods.frozen import frozen
 
 OCI_MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX: Final = "application/vnd.oci.image.index.v1+json"
@@ -49,7 +50,7 @@ _COMPRESSIONS: Final[Mapping[str, Compression]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Manifest:
     """One image: its config and its layers, lowest first."""
 
@@ -59,7 +60,7 @@ class Manifest:
     annotations: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Index:
     """Images of one name for several platforms (Docker: manifest list)."""
 

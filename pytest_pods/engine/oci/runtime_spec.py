@@ -7,8 +7,10 @@ only knows how it is written down, and how to read back what was written (`runti
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
+
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 OCI_VERSION = "1.0.2"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Capabilities:
     """The five sets, each sorted names such as `CAP_KILL`."""
 
@@ -31,7 +33,7 @@ class Capabilities:
         return {name: list(getattr(self, name)) for name in sets}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ResourceLimit:
     """A limit of setrlimit(2): `kind` such as `RLIMIT_NOFILE`; -1 is no limit."""
 
@@ -43,7 +45,7 @@ class ResourceLimit:
         return {"type": self.kind, "soft": self.soft % 2**64, "hard": self.hard % 2**64}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ProcessUser:
     """Numeric ids inside the container."""
 
@@ -61,7 +63,7 @@ class ProcessUser:
         return document
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ProcessConfiguration:
     """The `process` object: also what `runc exec --process` reads. `env` keeps its order."""
 
@@ -92,7 +94,7 @@ class ProcessConfiguration:
         return document
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Mount:
     """One mount; `options` are those of fstab plus what runc adds (`rbind`, `rprivate`, …)."""
 
@@ -110,7 +112,7 @@ class Mount:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Namespace:
     """A namespace of the container: a new one, or the one that `path` names."""
 
@@ -121,7 +123,7 @@ class Namespace:
         return {"type": self.kind} if self.path is None else {"type": self.kind, "path": self.path}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DeviceRule:
     """An entry of the device cgroup; None as number means all."""
 
@@ -139,7 +141,7 @@ class DeviceRule:
         return document
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Resources:
     """What the container's control group allows beside devices; sizes in bytes, times in microseconds."""
 
@@ -162,7 +164,7 @@ class Resources:
         return {group: limits for group, limits in given.items() if limits}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SeccompArgument:
     """A comparison of one argument of a system call."""
 
@@ -174,7 +176,7 @@ class SeccompArgument:
         return {"index": self.index, "value": self.value, "op": self.operator}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SeccompRule:
     """What happens on some system calls, where all of `arguments` hold."""
 
@@ -192,7 +194,7 @@ class SeccompRule:
         return document
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SeccompConfiguration:
     """The filter of system calls; `architectures` such as `SCMP_ARCH_X86_64`."""
 
@@ -212,7 +214,7 @@ class SeccompConfiguration:
         return document
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LinuxConfiguration:
     """What only Linux has. `cgroups_path` is absolute; a relative one means another place in every v1 hierarchy."""
 
@@ -248,7 +250,7 @@ class LinuxConfiguration:
         return document
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RuntimeConfiguration:
     """The whole of config.json."""
 

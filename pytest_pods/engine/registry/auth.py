@@ -9,7 +9,7 @@ import json
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
 
@@ -17,6 +17,7 @@ from pytest_pods.engine.errors import AuthenticationError, RegistryResponseError
 from pytest_pods.engine.registry.challenges import BearerChallenge, find_bearer, parse_challenges
 from pytest_pods.engine.registry.connections import Call, Connections, read_limited
 from pytest_pods.engine.registry.failures import Answer, denied, parse_complaints, translate_answer
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     from pytest_pods.engine.registry.credentials import Credentials, CredentialSource
@@ -27,7 +28,7 @@ _MARGIN_S = 10.0
 _CLIENT_ID = "pytest-pods"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Scope:
     """What is to be done with which repository of which registry."""
 
@@ -39,7 +40,7 @@ class Scope:
         return f"repository:{self.repository}:{','.join(self.actions)}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Token:
     header: str = field(repr=False)
     expires_at: float

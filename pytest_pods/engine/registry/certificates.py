@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ssl
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_pods.engine.errors import InvalidSettingError
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,7 +16,7 @@ DIRECTORIES = (Path("/etc/containers/certs.d"), Path("/etc/docker/certs.d"))
 _SUFFIXES = (".crt", ".pem")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TrustedAuthorities:
     """`ca` is a file, or a directory: of certificates, or of one directory a registry (`<host:port>/ca.crt`)."""
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
+
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -15,7 +17,7 @@ _SCHEME = re.compile(rf"\s*({_TOKEN})(?=\s|,|\Z)\s*")
 _PARAMETER = re.compile(rf'\s*({_TOKEN})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|({_TOKEN}))\s*')
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Challenge:
     """One way that is offered; scheme and the parameters' names are in lower case."""
 
@@ -23,7 +25,7 @@ class Challenge:
     parameters: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BearerChallenge:
     """Where tokens are to be had."""
 

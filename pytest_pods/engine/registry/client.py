@@ -5,7 +5,6 @@ Content is checked here against the digests that were asked for; what it means i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
@@ -26,6 +25,7 @@ from pytest_pods.engine.registry.hosts import InsecureHosts
 from pytest_pods.engine.registry.retrying import RetryPolicy
 from pytest_pods.engine.registry.transport import Request, Transport
 from pytest_pods.engine.registry.uploads import blob_exists, upload_blob
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     import hashlib
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 _MOST_TAG_PAGES = 200
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FetchedManifest:
     """A manifest or index as the registry sent it; `digest` is that of `content`."""
 

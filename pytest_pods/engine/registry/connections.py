@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urljoin, urlsplit
 
@@ -11,6 +11,7 @@ from pytest_pods.engine.errors import RegistryResponseError
 from pytest_pods.engine.registry.certificates import TrustedAuthorities
 from pytest_pods.engine.registry.failures import translate_connection_error
 from pytest_pods.engine.registry.hosts import InsecureHosts, is_loopback
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -30,7 +31,7 @@ class SizedBody(Protocol):
     def read(self, size: int = -1) -> bytes: ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Timeouts:
     """Seconds for a connection to be made, and between two pieces of an answer."""
 
@@ -38,7 +39,7 @@ class Timeouts:
     read_s: float = 60.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Call:
     """What is sent. `registry` is for messages; `authorization` goes to the origin of `url` only."""
 

@@ -11,12 +11,13 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, Protocol
 
 from pytest_pods.engine.errors import AuthenticationError, PodsError
 from pytest_pods.engine.oci.reference import DEFAULT_REGISTRY
+from pytest_pods.frozen import frozen
 
 _HELPER = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,63}\Z")
 _DEFAULT_KEYS = (f"https://index.{DEFAULT_REGISTRY}/v1/", f"index.{DEFAULT_REGISTRY}", f"registry-1.{DEFAULT_REGISTRY}")
@@ -24,7 +25,7 @@ _HELPER_TIMEOUT_S = 30.0
 _LARGEST_FILE = 4 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Credentials:
     """A user's name and password, or an identity token to be exchanged; `source` says where they are from."""
 
@@ -51,7 +52,7 @@ class NoCredentials:
         return None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FixedCredentials:
     """One account, for one registry."""
 
@@ -81,7 +82,7 @@ def build_credential_files(environment: Mapping[str, str], *, uid: int) -> tuple
     )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CredentialFiles:
     """Credentials out of `files`, the first file that has some decides; a missing file is none."""
 

@@ -11,7 +11,6 @@ import socket
 import ssl
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from pytest_pods.engine.errors import (
     AuthenticationError,
@@ -22,6 +21,7 @@ from pytest_pods.engine.errors import (
     RegistryResponseError,
     RegistryUnreachableError,
 )
+from pytest_pods.frozen import frozen
 
 LARGEST_ERROR_BODY = 64 * 1024
 
@@ -29,7 +29,7 @@ _TEMPORARY = frozenset({408, 425, 500, 502, 503, 504})
 _NOT_PRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Answer:
     """The part of a response that tells why: status, headers (lower case names), the beginning of the body."""
 
@@ -38,7 +38,7 @@ class Answer:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Complaint:
     """One entry of the specification's error document."""
 

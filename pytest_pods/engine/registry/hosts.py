@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_pods.engine.errors import InvalidSettingError
 from pytest_pods.engine.oci.reference import DEFAULT_REGISTRY
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,7 +36,7 @@ def is_loopback(address: str) -> bool:
     return ip is not None and ip.is_loopback
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class InsecureHosts:
     """Registries that plain HTTP is allowed with, besides those of the loopback; TLS is tried first everywhere."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from pytest_pods.engine.errors import PodsError, RegistryError
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RetryPolicy:
     """`attempts` counts the first one. A registry that asks for more than `longest_wait_s` is not asked again."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, TypeVar
 
 from pytest_pods.engine.errors import CertificateError, RegistryUnreachableError
@@ -18,6 +18,7 @@ from pytest_pods.engine.registry.failures import (
 )
 from pytest_pods.engine.registry.hosts import registry_address
 from pytest_pods.engine.registry.retrying import RetryPolicy, repeat
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Request:
     """`target` is a path of the API, or a URL that the registry gave; `subject` is for messages.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_pods.engine.errors import InvalidSpecError
@@ -23,6 +22,7 @@ from pytest_pods.engine.runtime import defaults
 from pytest_pods.engine.runtime.capabilities import build_capability_sets, merge_capabilities
 from pytest_pods.engine.runtime.mounts import build_mount
 from pytest_pods.engine.runtime.seccomp import build_seccomp_document
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pytest_pods.engine.specs.limits import Limits, Ulimit
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NamespacePaths:
     """Pinned namespaces to join. Without a path they are new; without one for the network it is the host's."""
 
@@ -44,7 +44,7 @@ class NamespacePaths:
     pid: Path | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EtcFiles:
     """Files of the host that are bound into /etc; None leaves the image's."""
 
@@ -53,7 +53,7 @@ class EtcFiles:
     resolv_conf: Path | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BundleRequest:
     """Everything that decides over a container's config.json.
 

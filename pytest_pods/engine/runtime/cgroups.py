@@ -12,7 +12,6 @@ import os
 import select
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING
 from pytest_pods.engine.deadline import Deadline
 from pytest_pods.engine.errors import DeadlineExceededError, SystemCallError, UnsupportedHostError
 from pytest_pods.engine.runtime.defaults import CPU_PERIOD_US
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -38,7 +38,7 @@ class CgroupVersion(enum.Enum):
     NONE = "none"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Hierarchy:
     """One mounted tree. `controllers` is empty for v2; `root` is the group that the mount shows as its top."""
 
@@ -51,7 +51,7 @@ class Hierarchy:
         return not self.controllers
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CgroupLayout:
     """The trees of this machine."""
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from pytest_pods.engine.errors import InvalidInputError, OCIRuntimeError
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +24,7 @@ MOST_STDIN_BYTES = 32_768
 """A longer packet on the attach socket would be cut in silence."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MonitorRequest:
     """Where one container's monitor finds and leaves its files. `temporary_directory` has to be short: a socket's name
     of at most 107 bytes is made in it for a terminal. `exit_command` is executed, and awaited, when the container has
@@ -46,7 +47,7 @@ class MonitorRequest:
     variables: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SyncMessage:
     """What the monitor says about the create: the container pid, or why there is none."""
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from pytest_pods.engine.errors import InvalidSpecError
 from pytest_pods.engine.oci.runtime_spec import Capabilities, ProcessConfiguration, RuntimeConfiguration
 from pytest_pods.engine.runtime.bundle import build_process_user
 from pytest_pods.engine.runtime.capabilities import build_capability_sets
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from pytest_pods.engine.runtime.users import ResolvedUser
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ExecRequest:
     """A command for a running container; None means: as the container's own process. `user` is resolved in the
     container's files."""

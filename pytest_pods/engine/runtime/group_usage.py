@@ -7,8 +7,9 @@ controller is not handed on, is something that nobody counts, never an error.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +21,7 @@ _UNLIMITED_FROM = 1 << 62
 """v1 writes no limit as the largest number of whole pages."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MemoryUsage:
     """Bytes. `used` is without, `with_cache` with the file cache that the kernel could drop at once."""
 
@@ -30,7 +31,7 @@ class MemoryUsage:
     limit: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BlockUsage:
     """Bytes from and to block devices."""
 
@@ -38,7 +39,7 @@ class BlockUsage:
     written: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GroupUsage:
     """None is what no tree of the machine counts for the group; as `pids_limit` it is no limit."""
 

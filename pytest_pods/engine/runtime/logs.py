@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pytest_pods.engine.deadline import Deadline
 from pytest_pods.engine.host.inotify import Change, Watcher
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -28,14 +29,14 @@ _EXCERPT_BYTES = 8 * 1024 * 1024
 _STREAMS: dict[bytes, Stream] = {b"stdout": "stdout", b"stderr": "stderr"}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LogPosition:
     """A place in a log, between two records."""
 
     offset: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LogLine:
     """A line without its end; `complete` is False for what the container wrote last, without a line end so far."""
 
@@ -192,7 +193,7 @@ def read_tail(path: Path, count: int, *, since: LogPosition | None = None) -> li
         size *= 4
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Excerpt:
     """The last lines of a log. `omitted` lines stand before them, None if those are too much to be counted."""
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from pytest_pods.frozen import frozen
 
 _PARENT, _TICKS_OF = 1, slice(11, 13)
 _TICKS_OF_WAITED = slice(13, 15)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ContainerProcess:
     """A process of a container. `pid` and `parent` count in the container's PID namespace, where `parent` is 0 for one
     that was started from outside; `user` is the effective uid in the container. `waited_cpu_ns` is the time of ended
@@ -24,7 +24,7 @@ class ContainerProcess:
     command: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ProcessTexts:
     """The files that a process is read from."""
 

@@ -9,12 +9,12 @@ import json
 import os
 import select
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_pods.engine.errors import DeadlineExceededError, InvalidDocumentError, OCIRuntimeError, SystemCallError
 from pytest_pods.engine.host.programs import Version
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     from pytest_pods.engine.deadline import Deadline
@@ -26,7 +26,7 @@ _SHORTCUTS_FROM = Version((1, 1, 0))
 _SHORTCUTS_BELOW = Version((1, 2, 0))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Runtime:
     """A runc and the directory in which it keeps its state."""
 
@@ -37,7 +37,7 @@ class Runtime:
         return self.root / container_id
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RuntimeState:
     """What runc wrote down about a container. `started_ticks` is field 22 of /proc/PID/stat: it tells a pid that was
     given to somebody else. `cgroups` maps a v1 controller, or "" for v2, to its directory."""

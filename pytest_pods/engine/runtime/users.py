@@ -6,10 +6,11 @@ and no line is looked at further than its own end.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_pods.engine.errors import InvalidSpecError
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +23,7 @@ _MOST_GROUPS = 1024
 _HIGHEST_ID = 2**31 - 1
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ResolvedUser:
     """Numeric ids, supplementary groups and the home directory. `name` is empty where passwd does not know the uid."""
 
@@ -33,7 +34,7 @@ class ResolvedUser:
     name: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MappedIds:
     """The ids that exist in a session: all of them for root, those of its user namespace for anybody else."""
 
@@ -66,7 +67,7 @@ def _is_in(number: int, ranges: tuple[range, ...]) -> bool:
     return any(number in one for one in ranges)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _User:
     name: str
     uid: int
@@ -74,7 +75,7 @@ class _User:
     home: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Group:
     name: str
     gid: int

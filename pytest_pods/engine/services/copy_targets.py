@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 
 from pytest_pods.engine.errors import ConflictError, NotFoundError
+from pytest_pods.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Origin:
     """What is copied. `contents`: what is in the directory, not the directory itself."""
 
@@ -18,7 +18,7 @@ class Origin:
     directory: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Target:
     """The directory that is written to, and the name that the copy gets there; empty for the contents alone."""
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import resource
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,6 +41,7 @@ from pytest_pods.engine.services.wiring import Wiring, write_interfaces
 from pytest_pods.engine.specs.mounts import BindMount
 from pytest_pods.engine.specs.networks import NetworkMode
 from pytest_pods.engine.storage.overlay import build_overlay_plan
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,7 +62,7 @@ _LIMITED = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HostFacts:
     """What creations need to know of the machine and the sandbox; the same for all of a session."""
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_pods.engine.host.programs import Version
 from pytest_pods.engine.host.subordinate_ids import WANTED_COUNT
 from pytest_pods.engine.runtime.cgroups import CgroupVersion
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +29,7 @@ class Health(enum.Enum):
     MISSING = "missing"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Finding:
     """What was found on one subject; `means` says what follows from it, `cure` what to install or change."""
 
@@ -40,7 +40,7 @@ class Finding:
     cure: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Diagnosis:
     """All findings. `level` is the sandbox's: 1 with a PID namespace of its own, 2 without, 0 if none can start."""
 

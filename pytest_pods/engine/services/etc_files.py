@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from pytest_pods.engine.network.names import SEARCH_DOMAIN
 from pytest_pods.engine.specs.networks import HOST_NAMES, NetworkMode
+from pytest_pods.frozen import frozen
 
 _HOST_GATEWAY = "host-gateway"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EtcRequest:
     """What the files depend on. `names` are the container's own, its hostname first; `gateway` leads to the host,
     empty where nothing does; `host_…` are the host's files, used where its network is."""
@@ -29,7 +30,7 @@ class EtcRequest:
     added: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EtcTexts:
     hosts: str
     hostname: str

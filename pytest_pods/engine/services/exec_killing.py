@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_pods.engine.errors import SystemCallError
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _MOST_ROUNDS = 10
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Seen:
     """A process that has not ended; numbers count in the session's PID namespace."""
 

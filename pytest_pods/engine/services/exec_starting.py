@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import json
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from pytest_pods.engine.runtime import enter, exec_process, runc
 from pytest_pods.engine.runtime.users import ResolvedUser, resolve_user
 from pytest_pods.engine.services.creation import HostFacts, read_in_sandbox
 from pytest_pods.engine.specs.networks import NetworkMode
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _MOST_KNOWN = 64
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Known:
     configuration: RuntimeConfiguration
     seccomp: bytes | None

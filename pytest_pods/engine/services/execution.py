@@ -7,18 +7,18 @@ import select
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 
 from pytest_pods.engine.deadline import Deadline
 from pytest_pods.engine.errors import CommandError, DeadlineExceededError
 from pytest_pods.engine.host.channel import SandboxProcess
 from pytest_pods.engine.host.pipes import MemoryFile, Pipe
+from pytest_pods.frozen import frozen
 
 _CHUNK = 65536
 _DRAIN_LIMIT = 1 << 24
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ExecResult:
     """What a command did: its exit code (128+n after signal n), output as text (UTF-8, undecodable bytes replaced)."""
 
@@ -46,7 +46,7 @@ class ExecResult:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ExecRequest:
     """A command to execute in a container; None means as the container's own process has it."""
 

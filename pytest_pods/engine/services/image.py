@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import TYPE_CHECKING
+
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from pytest_pods.engine.storage.layers import LayerStore
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Image:
     """An image of the store. `references` are normalised; `size` is its layers' bytes, uncompressed."""
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_pods.engine.errors import InvalidDocumentError
 from pytest_pods.engine.records import ContainerRecord
 from pytest_pods.engine.state.sessions import is_live
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pytest_pods.engine.state.layout import SessionLayout, StoreLayout
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ImageUsers:
     """The containers of all live sessions of a store."""
 

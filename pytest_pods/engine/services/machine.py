@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +24,7 @@ from pytest_pods.engine.host.sandbox import helper_path
 from pytest_pods.engine.host.subordinate_ids import SubordinateIds, find_subordinate_ids
 from pytest_pods.engine.host.systemd import find_scope
 from pytest_pods.engine.runtime.cgroups import find_delegated_parent, read_cgroup_layout
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     from pytest_pods.engine.host.sandbox import UserNamespace
@@ -35,7 +35,7 @@ PROGRAMS = ("runc", "conmon", "slirp4netns", "netavark", "aardvark-dns", "nft", 
 _VERSIONED = frozenset({"runc", "conmon", "slirp4netns", "netavark", "aardvark-dns", "nft"})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ProgramFacts:
     """One program: where it is, None if nowhere; `hint` says how to install it."""
 
@@ -45,7 +45,7 @@ class ProgramFacts:
     hint: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PlaceFacts:
     """A directory of the store: whether it can be written, and the room that there is. `fault` says why not."""
 
@@ -54,7 +54,7 @@ class PlaceFacts:
     fault: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MachineFacts:
     """The machine as this user sees it. `group_parent` is where a rootless session's control groups would go; without
     one, `scopes` says whether a systemd can be asked for one."""

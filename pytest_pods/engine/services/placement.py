@@ -7,7 +7,6 @@ Known from its record alone, so that a process that did not create it finds the 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from pytest_pods.engine.runtime.bundle import EtcFiles, NamespacePaths
 from pytest_pods.engine.services import container_state
 from pytest_pods.engine.services.wiring import read_interfaces
 from pytest_pods.engine.specs.networks import NetworkMode
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     from pytest_pods.engine.network_records import InterfaceRecord
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pytest_pods.engine.state.layout import ContainerLayout, PodLayout, SessionLayout
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Placement:
     """`cgroup` is None where the session has no groups, `shared_memory` where the container has its own /dev/shm."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_pods.engine.errors import NameInUseError
@@ -20,6 +20,7 @@ from pytest_pods.engine.runtime.bundle import build_command
 from pytest_pods.engine.services.wiring import Wiring
 from pytest_pods.engine.specs.networks import NetworkMode
 from pytest_pods.engine.specs.ports import PortSpec, parse_port
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     import socket
@@ -114,7 +115,7 @@ def build_container_names(record: ContainerRecord) -> tuple[str, ...]:
     return (record.name, record.id[:12], *record.spec.aliases)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Joined:
     """A pod that a container becomes a member of, and how."""
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -32,6 +31,7 @@ from pytest_pods.engine.specs.container import PullPolicy
 from pytest_pods.engine.state import locks
 from pytest_pods.engine.storage.blobs import BlobStore
 from pytest_pods.engine.storage.images import ImageRecord, ImageStore
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -51,7 +51,7 @@ _DEEPEST_INDEX: Final = 3
 _PRESENT: Final = "already there"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PulledImage:
     """`fetched` is False if all layers were in the store before."""
 
@@ -59,7 +59,7 @@ class PulledImage:
     fetched: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Resolved:
     """The manifest that a reference means for a platform."""
 
@@ -68,7 +68,7 @@ class _Resolved:
     content: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Layer:
     descriptor: Descriptor
     diff_id: Digest
@@ -189,7 +189,7 @@ class ImagePuller:
         return pulled
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Pull:
     """One pull: what its steps share."""
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from pytest_pods.engine.errors import NotFoundError, SystemCallError
 from pytest_pods.engine.services.creation import read_in_sandbox
 from pytest_pods.engine.services.mounting import find_source
 from pytest_pods.engine.specs.mounts import BindMount, TmpfsMount, normalize_target
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     from pytest_pods.engine.host.sandbox import Sandbox
@@ -28,7 +28,7 @@ _NOT_FILES = frozenset(
 _LINKS_FOLLOWED = 40
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Place:
     """A path and the root that it counts from. `prefix` is where in the container that root is."""
 

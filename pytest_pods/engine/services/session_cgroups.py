@@ -6,7 +6,6 @@ import errno
 import os
 import signal
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from pytest_pods.engine.deadline import Deadline
 from pytest_pods.engine.errors import SystemCallError, UnsupportedHostError
 from pytest_pods.engine.host.systemd import Scope, find_scope
 from pytest_pods.engine.runtime import cgroups
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     from pytest_pods.engine.specs.limits import Limits
@@ -24,7 +24,7 @@ CONTROLLERS = {"memory": "memory", "memory_swap": "memory", "cpus": "cpu", "pids
 _FREEZE_PATIENCE_S = 10.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SessionCgroups:
     """`path` is the session's group below each tree's top; None where an ordinary user has no delegated group: the
     containers then stay in the group that the session was started from."""

@@ -9,7 +9,7 @@ import os
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,6 +39,7 @@ from pytest_pods.engine.services.session_cgroups import (
 from pytest_pods.engine.state import sessions as state
 from pytest_pods.engine.state.sessions import SessionKind, SessionRecord
 from pytest_pods.engine.state.store import ensure_store
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,7 +52,7 @@ _IDLE_S = 10
 joining one."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SweepReport:
     """What a sweep removed: session IDs, and the faults met on the way."""
 

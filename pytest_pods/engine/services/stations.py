@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_pods.engine.errors import ContainerNotFoundError, NotFoundError, PodNotFoundError, WrongStateError
@@ -12,6 +11,7 @@ from pytest_pods.engine.services.planning import build_container_names
 from pytest_pods.engine.services.pod_records import find_pod_record
 from pytest_pods.engine.services.wiring import read_interfaces
 from pytest_pods.engine.specs.networks import NetworkMode
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pytest_pods.engine.state.layout import ContainerLayout, PodLayout
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Station:
     """Whose namespace it is: `owner` is the ID by which it has its places, `subject` names it to people.
 

@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from pytest_pods.engine.services.placement import find_cgroup
 from pytest_pods.engine.services.processes import read_processes, read_proportional_memory
 from pytest_pods.engine.specs.networks import NetworkMode
 from pytest_pods.engine.stats import InterfaceCounters, PodStats, Stats
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     from pytest_pods.engine.host.sandbox import Sandbox
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _UNCOUNTED = GroupUsage(cpu_ns=None, memory=None, pids=None, pids_limit=None, blocks=None)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sums:
     """Over processes, or members: what stands in for the counts that no group makes."""
 
@@ -37,7 +37,7 @@ class Sums:
     pids: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Subject:
     """Whose stats they are, when, and what no control group knows of it."""
 

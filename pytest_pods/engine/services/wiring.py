@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import os
 import threading
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_pods.engine.errors import NetworkError
@@ -17,6 +16,7 @@ from pytest_pods.engine.network.uplink import GATEWAY, MOST_LEASES, NAME_SERVER,
 from pytest_pods.engine.network_records import InterfaceRecord, interfaces_to_bytes, parse_interfaces
 from pytest_pods.engine.specs.networks import NetworkMode
 from pytest_pods.engine.state.atomic import find_bytes, write_atomically
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pytest_pods.engine.state.layout import SessionLayout
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Wiring:
     """`servers` are the name servers to ask, `upstream` those that these ask for what they do not know; `gateway` leads
     to the host."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from pytest_pods.engine.errors import InvalidSpecError
@@ -42,6 +42,7 @@ from pytest_pods.engine.specs.networks import (
 )
 from pytest_pods.engine.specs.ports import PortSpec, parse_ports
 from pytest_pods.engine.specs.restart import RestartPolicy, parse_restart
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     from pytest_pods.engine.specs.health import HealthCheck
@@ -60,7 +61,7 @@ class PullPolicy(enum.Enum):
     NEVER = "never"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ContainerSpec:
     """Everything that is asked of one container; None means: as the image says, or as the engine decides.
 

@@ -7,12 +7,13 @@ Kubernetes'.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from pytest_pods.engine.errors import InvalidSpecError
 from pytest_pods.engine.specs.probes import Probe, Target
 from pytest_pods.engine.specs.values import Command, did_you_mean, refuse_nul
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     from pytest_pods.engine.oci.image_config import ImageHealth
@@ -30,7 +31,7 @@ _LONGEST_S = 1e7
 _MOST_RETRIES = 1 << 31
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HealthCheck:
     """What is asked of a health check; None means: as the image says, and where it says nothing, Docker's default.
 
@@ -124,7 +125,7 @@ def parse_health(name: str, value: object) -> HealthCheck | Literal[False]:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HealthPlan:
     """A container's health check with nothing left open: what is looked at, when, and what follows.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,12 @@ from typing import Any
 from pytest_pods.engine.errors import InvalidSpecError
 from pytest_pods.engine.specs import values
 from pytest_pods.engine.specs.container import PullPolicy, parse_policy
+from pytest_pods.frozen import frozen
 
 IMAGE_OPTIONS = frozenset({"archive", "platform", "pull"})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ImageSpec:
     """An image of a registry, or the one in an archive; None means: as the settings say."""
 

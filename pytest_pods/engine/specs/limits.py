@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from pytest_pods.engine.errors import InvalidSpecError
 from pytest_pods.engine.specs.values import did_you_mean, parse_size
+from pytest_pods.frozen import frozen
 
 ULIMITS: frozenset[str] = frozenset(
     "core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending stack".split()
@@ -17,7 +17,7 @@ _LEAST_MEMORY = 512 * 1024
 NO_LIMIT = -1
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ulimit:
     """A limit of setrlimit(2) for the processes of a container; -1 is no limit."""
 
@@ -31,7 +31,7 @@ class Ulimit:
         return f"RLIMIT_{self.name.upper()}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Limits:
     """What a control group holds its processes to; None is no limit, and -1 as `memory_swap` unlimited swap.
 

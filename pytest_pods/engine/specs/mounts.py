@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from pytest_pods.engine.errors import InvalidSpecError
 from pytest_pods.engine.ids import parse_name
 from pytest_pods.engine.specs.values import parse_absolute, parse_size
+from pytest_pods.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BindMount:
     """A file or directory of the host at `target` of the container.
 
@@ -33,7 +33,7 @@ class BindMount:
     subpath: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class VolumeMount:
     """A volume at `target`: a named one, which is made if there is none, or without a `name` one that goes with the
     container.
@@ -54,7 +54,7 @@ class VolumeMount:
     anonymous: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ImageMount:
     """The files of an image at `target`, or with `subpath` a part of them; what is written there goes with the
     container."""
@@ -65,7 +65,7 @@ class ImageMount:
     subpath: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TmpfsMount:
     """A memory file system at `target`; `size` in bytes, None for the kernel's default (half the memory)."""
 

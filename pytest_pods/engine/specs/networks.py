@@ -6,11 +6,12 @@ import enum
 import ipaddress
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from typing import Any, Literal, TypeAlias
 
 from pytest_pods.engine.errors import InvalidSpecError
 from pytest_pods.engine.specs import values
+from pytest_pods.frozen import frozen
 
 IPAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 IPNetwork: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -38,7 +39,7 @@ class NetworkMode(enum.Enum):
     NAMED = "named"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Attachment:
     """A container's place on a network; what is not asked for, addresses and MAC included, the engine chooses."""
 
@@ -49,7 +50,7 @@ class Attachment:
     interface: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SubnetSpec:
     """A subnet; containers get addresses of `ip_range`, where given. The gateway is by default the first address."""
 
@@ -62,7 +63,7 @@ class SubnetSpec:
         return ipaddress.ip_network(self.subnet)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NetworkSpec:
     """Everything that is asked of a network. Without subnets it gets a free IPv4 one, with `ipv6` an IPv6 one too.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from pytest_pods.engine.errors import InvalidInputError, InvalidSpecError
@@ -36,6 +36,7 @@ from pytest_pods.engine.specs.networks import (
 )
 from pytest_pods.engine.specs.ports import PortSpec, parse_ports
 from pytest_pods.engine.specs.restart import RestartPolicy, parse_restart
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     from pytest_pods.engine.specs.mounts import MountSpec
@@ -47,7 +48,7 @@ SHARED: tuple[Shared, ...] = ("net", "ipc", "uts", "pid")
 DEFAULT_SHARE: frozenset[Shared] = frozenset({"net", "ipc", "uts"})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MemberSpec:
     """A container of a pod. `needs` names members that are ready before it starts; an `init` one runs to its end first.
 
@@ -60,7 +61,7 @@ class MemberSpec:
     init: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PodFile:
     """A file of a pod's own volume at a relative path; without `content` a directory."""
 
@@ -69,7 +70,7 @@ class PodFile:
     mode: int = 0o644
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PodVolume:
     """A directory that comes and goes with the pod; a member's VolumeMount with its name means it.
 
@@ -83,7 +84,7 @@ class PodVolume:
     size: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PodSpec:
     """Everything that is asked of one pod; `members` stand in the order in which they were named.
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Literal
 
 from pytest_pods.engine.errors import InvalidSpecError
+from pytest_pods.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PortSpec:
     """A published port; host port 0 asks for a free one."""
 

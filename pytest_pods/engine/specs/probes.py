@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
+
+from pytest_pods.frozen import frozen
 
 TargetKind: TypeAlias = Literal["exec", "tcp", "http"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Target:
     """What is looked at: `command` is executed in the container; `port` of it is connected to, for http with a request
     for `path`."""
@@ -27,7 +28,7 @@ class Target:
         return f"port {self.port}" if self.kind == "tcp" else f"command {' '.join(self.command)!r}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Probe:
     """A target, and when it is looked at: `delay`, `period`, `timeout` and `grace` are seconds, `successes` and
     `failures` how many in a row count. `grace` is what a container gets before it is killed, None for its own."""

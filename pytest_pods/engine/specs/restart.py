@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from pytest_pods.engine.errors import InvalidSpecError
+from pytest_pods.frozen import frozen
 
 RestartCondition: TypeAlias = Literal["no", "on-failure", "always", "unless-stopped"]
 
 _CONDITIONS: tuple[RestartCondition, ...] = ("no", "on-failure", "always", "unless-stopped")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RestartPolicy:
     """`most`: how often it is started again after a failure, 0 for no end. Who stops a container ends its restarts."""
 

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TypeAlias
 
 from pytest_pods.engine.errors import InvalidSpecError
 from pytest_pods.engine.ids import parse_name
 from pytest_pods.engine.specs.values import parse_environment
+from pytest_pods.frozen import frozen
 
 Content: TypeAlias = Mapping[str, str | bytes | os.PathLike[str]] | str | os.PathLike[str]
 """A directory, or relative paths → a text, bytes, or the path of a file or directory to copy; a path that ends with a
 slash is an empty directory, whatever its value."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class VolumeSpec:
     """`entries` are path → content (bytes), source (Path) or None for a directory; "." is the volume itself."""
 

@@ -6,12 +6,12 @@ Only names: nothing here makes, reads or removes a file.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pytest_pods.engine.errors import InvalidSettingError
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +24,7 @@ VERSION = "1"
 """What the store's `version` file says; a store with another text was made by a release that we cannot read."""
 
 
-@dataclass(frozen=True)
+@frozen(slots=False)
 class LayerLayout:
     """One layer. `complete` is written last and removed first: without it nothing here means anything."""
 
@@ -56,7 +56,7 @@ class LayerLayout:
         return self.directory / "durable"
 
 
-@dataclass(frozen=True)
+@frozen(slots=False)
 class StagingLayout:
     """A place to fill before a rename. Its lock file lies beside it, so that the directory can be removed first."""
 
@@ -80,7 +80,7 @@ class StagingLayout:
         return VolumeLayout(self.directory / "volume")
 
 
-@dataclass(frozen=True)
+@frozen(slots=False)
 class VolumeLayout:
     """One volume. Its directory appears by a rename, with the record and `data` in it."""
 
@@ -111,7 +111,7 @@ class VolumeLayout:
         return self.directory / "used"
 
 
-@dataclass(frozen=True)
+@frozen(slots=False)
 class VolumesLayout:
     """A place with volumes, by name."""
 
@@ -177,7 +177,7 @@ class _SharedFiles:
         return self.directory / "interfaces.lock"
 
 
-@dataclass(frozen=True)
+@frozen(slots=False)
 class ContainerLayout(_SharedFiles):
     """One container's files: the small ones in its session's directory, the big ones (`scratch`) in the store."""
 
@@ -340,7 +340,7 @@ class ContainerLayout(_SharedFiles):
         return self.scratch_dir / f"image-{number}"
 
 
-@dataclass(frozen=True)
+@frozen(slots=False)
 class NetworkLayout:
     """A network as it lives in one session: who has which address and name, and what netavark has set up."""
 
@@ -387,7 +387,7 @@ class NetworkLayout:
         return self.directory / "up"
 
 
-@dataclass(frozen=True)
+@frozen(slots=False)
 class PodLayout(_SharedFiles):
     """One pod's files: what its members share. The members themselves are containers of the session."""
 
@@ -409,7 +409,7 @@ class PodLayout(_SharedFiles):
         return self.directory / "shm"
 
 
-@dataclass(frozen=True)
+@frozen(slots=False)
 class SessionLayout:
     """One session's directory and its scratch in the store."""
 
@@ -561,7 +561,7 @@ def _lay_out_container(session: SessionLayout, container_id: str) -> ContainerLa
     )
 
 
-@dataclass(frozen=True)
+@frozen(slots=False)
 class StoreLayout:
     """A store: what outlives sessions below `root`, what does not outlive the machine's uptime below `run_root`."""
 

@@ -12,7 +12,7 @@ import json
 import os
 import time
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from pytest_pods.engine.errors import (
@@ -23,6 +23,7 @@ from pytest_pods.engine.errors import (
 )
 from pytest_pods.engine.state.atomic import write_atomically
 from pytest_pods.engine.state.store import ensure_store
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,7 +53,7 @@ class SessionKind(enum.Enum):
         return self in (SessionKind.KEPT, SessionKind.REUSED)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SessionRecord:
     """`created` and `expires` are seconds since the epoch; `cgroups` are absolute directories on the host."""
 
@@ -287,7 +288,7 @@ def live_sessions(store: StoreLayout) -> list[SessionRecord]:
     return sorted(found, key=lambda record: record.created)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LeftOver:
     """What a dead session left; `lock` is held by us, or None where there was no lock file."""
 

@@ -11,12 +11,13 @@ import hashlib
 import json
 import os
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from pytest_pods.engine import errors
 from pytest_pods.engine.state.atomic import find_bytes, write_atomically
 from pytest_pods.engine.state.process_locks import ProcessLock
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -28,7 +29,7 @@ Kind: TypeAlias = Literal["container", "pod", "network", "volume"]
 Stage: TypeAlias = Literal["making", "made", "failed"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ThingRecord:
     """`names` are all that it takes, its own first; `run` is the run of tests that made it, or failed to, with `error`
     as `describe_error` has it."""
@@ -60,7 +61,7 @@ class ThingRecord:
             return None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ThingKey:
     """`identity` says which fixture's it is, `digest` what it is made from."""
 
@@ -159,7 +160,7 @@ class UserFile:
         self._lock.close()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class User:
     """A process that works, or has worked, in a session: the names of what it made for itself, with the ID or without
     one for what may not have been made, and the names of what of that is to stay."""

@@ -10,11 +10,11 @@ import posixpath
 import tarfile
 import zlib
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from pytest_pods.engine.errors import InvalidDocumentError, NotFoundError, SizeMismatchError
 from pytest_pods.engine.state.atomic import storage_errors
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -27,7 +27,7 @@ _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Section:
     """Where a member's content lies in the uncompressed archive."""
 

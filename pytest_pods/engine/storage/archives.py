@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_pods.engine.errors import InvalidDocumentError, InvalidReferenceError
@@ -30,6 +30,7 @@ from pytest_pods.engine.oci.platforms import get_for_platform, host_platform
 from pytest_pods.engine.oci.reference import Reference
 from pytest_pods.engine.storage.archive_file import ArchiveFile, Section, open_archive
 from pytest_pods.engine.storage.blobs import check_digest
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -42,7 +43,7 @@ _MOST_BYTES = 256 * 1024**3
 _MOST_NESTING = 4
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ArchivedImage:
     """One image: its documents, checked, and where its layers lie, lowest first."""
 
@@ -55,7 +56,7 @@ class ArchivedImage:
     layers: tuple[tuple[Descriptor, Section], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Archive:
     """An open archive and what is in it."""
 

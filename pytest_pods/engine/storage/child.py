@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ from pytest_pods.engine.errors import (
     UnsupportedHostError,
 )
 from pytest_pods.engine.host.pipes import Pipe
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,7 +51,7 @@ _ERRORS: dict[str, type[PodsError]] = {
 _HINTS = {"full": "free space where the store is, or put the store elsewhere with --pods-root"}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Report:
     """What the child said: lines of a key and its value."""
 
@@ -77,7 +77,7 @@ class Report:
         return tuple(value for name, value in self.lines if name == key)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Child:
     """The running child; `report` has its answer, `complaint` what it says if it breaks."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_pods.engine.errors import ContentError, NotFoundError
@@ -11,6 +10,7 @@ from pytest_pods.engine.oci.digest import Digest
 from pytest_pods.engine.state import locks
 from pytest_pods.engine.storage.blobs import BlobStore
 from pytest_pods.engine.storage.images import ImageStore
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pytest_pods.engine.storage.layers import LayerStore
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Collected:
     """What went."""
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_pods.engine.host.pipes import MemoryFile, enlarge_pipe
 from pytest_pods.engine.records import Change, ChangeKind
 from pytest_pods.engine.storage.child import ReaderGoneError
 from pytest_pods.engine.storage.tree_streams import Readable, Runner, build_limits, stream_in, stream_out
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _KINDS: dict[str, ChangeKind] = {"A": "added", "C": "changed", "D": "deleted"}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Outgoing:
     """What is copied: what the descriptor is of, as `name`; of a directory without a name, what is in it. `left_out`
     are devices whose files are not."""
@@ -39,7 +39,7 @@ class Outgoing:
         return ["send", self.name, "kept" if self.owners else "none", write_devices(self.left_out)]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Incoming:
     """The directory that it is copied to."""
 

@@ -9,7 +9,7 @@ import hashlib
 import os
 import re
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_pods.engine.errors import ImageNotFoundError, InvalidInputError, NotFoundError
@@ -19,6 +19,7 @@ from pytest_pods.engine.oci.manifest import OCI_INDEX, Index, build_index_docume
 from pytest_pods.engine.state.atomic import storage_errors, write_atomically
 from pytest_pods.engine.state.records import Document, find_document, write_document
 from pytest_pods.engine.storage.blobs import BlobStore
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,7 +34,7 @@ _CLOCK_TICK_NS = 100_000_000
 """More than any kernel's clock of files takes from one value to the next."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ImageRecord:
     """What a reference means, or an image that lost its last reference. `pulled` is seconds since the epoch."""
 
@@ -76,7 +77,7 @@ class ImageRecord:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Listing:
     """All records, and of which state of their directory; without a `stamp` others may have come in the same moment."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from pytest_pods.engine.errors import DigestMismatchError, SizeMismatchError
 from pytest_pods.engine.host.pipes import Pipe, enlarge_pipe
 from pytest_pods.engine.oci.digest import Digest
 from pytest_pods.engine.storage.child import Child, Report, start_child
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pytest_pods.engine.storage.limits import LayerLimits
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Unpacked:
     """What a layer's stream turned out to be. `notes` says what could not be kept, for people."""
 

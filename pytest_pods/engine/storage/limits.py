@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from pytest_pods.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LayerLimits:
     """Of one layer, uncompressed."""
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_pods.engine.errors import UnsupportedHostError
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +17,7 @@ MOST_CLASSIC_DATA = 4095
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OverlayPlan:
     """An overlay of `lower` (lowest first) and a writable `upper`."""
 
@@ -55,7 +55,7 @@ class OverlayPlan:
         return ClassicOverlay(data, links, names)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ClassicOverlay:
     """`data` for mount(2); its lower directories are `links` (name → target), symbolic links in `directory`."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from pytest_pods.engine.state import locks
 from pytest_pods.engine.state.atomic import storage_errors
 from pytest_pods.engine.state.records import find_document, write_document
 from pytest_pods.engine.storage.staging import staged, sweep_staging
+from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from pytest_pods.engine.storage.trees import LauncherSource
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class VolumeRecord:
     """`created`: seconds since the epoch; `container`: the ID of the one that an anonymous volume goes with."""
 
