@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import signal
 import tempfile
 import threading
 from pathlib import Path
@@ -155,6 +156,40 @@ def test_other(wide): ...
     )
     pytester.runpytest("--pods-artifacts=out").assert_outcomes(passed=7)
     assert not (pytester.path / "out").exists()
+
+
+def test_what_a_killed_run_had_half_collected_goes_with_the_next(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(
+        """
+import os, signal
+from pathlib import Path
+from pytest_pods.fixtures import collecting
+
+write_changes = collecting._write_changes
+
+def write_changes_or_die(container, path):
+    if not Path("killed").exists():
+        Path("killed").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    write_changes(container, path)
+
+collecting._write_changes = write_changes_or_die
+"""
+    )
+    pytester.makepyfile(
+        test_it=HEAD
+        + """
+@pytest.mark.container(BUSYBOX, WRITE, **OPTIONS, name="full", artifacts=["/data/a.db"])
+def test_failing(container): assert False
+"""
+    )
+    directory = pytester.path / "out" / "test_it-test_failing"
+    assert pytester.runpytest_subprocess("--pods-artifacts=out").ret == -signal.SIGKILL
+    (part,) = (path for path in directory.iterdir() if path.is_dir())
+    assert (part.name.startswith(".part-"), "out" in (part / "log.txt").read_text()) == (True, True)
+    pytester.runpytest_subprocess("--pods-artifacts=out").assert_outcomes(failed=1)
+    assert [*directory.iterdir()] == []
+    assert "data/a.db" in " ".join(list_files(directory.with_name("test_it-test_failing-2") / "full"))
 
 
 def test_fixture_gives_a_directory_that_stays_only_of_a_failing_test(pytester: pytest.Pytester) -> None:

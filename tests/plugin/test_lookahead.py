@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -366,6 +367,34 @@ def test_all(container, number):
     result = run(pytester, text)
     result.assert_outcomes(passed=3)
     result.stdout.fnmatch_lines(["pods: 6 containers"])
+
+
+@pytest.mark.parametrize(
+    "options", ["--maxfail=2", "--lf", "--ff", "--sw", "-p pytest_rerunfailures --reruns=1", "-k number3"]
+)
+def test_run_that_is_cut_short_or_repeated_by_an_option_is_the_same_with_look_ahead(
+    pytester: pytest.Pytester, options: str
+) -> None:
+    text = """
+@pytest.mark.container(BUSYBOX, SLEEP, network="none")
+@pytest.mark.parametrize("number", range(6), ids="number{}".format)
+def test_it(container, number):
+    settle()
+    assert container.succeed("ls /made | wc -l; touch /made").strip() == "0"
+    assert number not in (2, 4)
+"""
+    # Which tests have failed last time.
+    run(pytester, text, ahead=0)
+    cache = pytester.path / ".pytest_cache"
+    shutil.copytree(cache, pytester.path / "remembered")
+    seen = []
+    for ahead in (0, 2):
+        shutil.rmtree(cache)
+        shutil.copytree(pytester.path / "remembered", cache)
+        result = run(pytester, text, *options.split(), ahead=ahead)
+        (made,) = [line for line in result.outlines if line.startswith("pods: ")]
+        seen.append((result.parseoutcomes(), made))
+    assert seen[0] == seen[1]
 
 
 def test_workers_look_one_test_ahead(pytester: pytest.Pytester) -> None:

@@ -125,6 +125,27 @@ def test_stale_one_is_replaced(
         engine.remove_image(reference, force=True)
 
 
+def test_one_that_has_become_unhealthy_is_replaced(pytester: pytest.Pytester, progress: Path, store: Path) -> None:
+    make_suite(
+        pytester,
+        """
+from pytest_pods import HealthCheck
+
+CHECK = HealthCheck(["test", "!", "-e", "/sick"], interval=0.05, retries=1)
+db = container_fixture(BUSYBOX, IDLE, scope="session", network="none", health=CHECK)
+""",
+    )
+    run(pytester, said="pods: 1 container")
+    with open_reused(store) as engine:
+        (container,) = engine.containers()
+        container.write("/sick", b"")
+        container.wait_until(lambda: container.health is not None and container.health.status == "unhealthy")
+    run(pytester, said="pods: 1 container")
+    run(pytester, said="pods: 0 containers, 1 reused")
+    first, second, third = progress.read_text().split()
+    assert (first != second, second == third) == (True, True)
+
+
 def test_pods_networks_and_volumes_are_reused_with_what_uses_them(
     pytester: pytest.Pytester, progress: Path, store: Path
 ) -> None:
