@@ -279,8 +279,20 @@ def remove_cgroups(directories: Iterable[Path], *, deadline: Deadline | None = N
     """
     deadline = deadline or Deadline.after(_REMOVAL_PATIENCE_S)
     for directory in directories:
-        for group in _deepest_first(directory):
-            _remove_group(group, deadline)
+        # Most have nothing below them and no process any more.
+        if not _removes_at_once(directory):
+            for group in _deepest_first(directory):
+                _remove_group(group, deadline)
+
+
+def _removes_at_once(directory: Path) -> bool:
+    try:
+        os.rmdir(directory)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True
 
 
 def _deepest_first(directory: Path) -> Sequence[Path]:
