@@ -29,6 +29,7 @@ from pytest_pods.frozen import frozen
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pytest_pods.engine.host.channel import SandboxProcess
     from pytest_pods.engine.host.sandbox import Sandbox
     from pytest_pods.engine.state.layout import SessionLayout
 
@@ -93,11 +94,15 @@ class Uplink:
         self._layout = layout
         self._lock = threading.Lock()
         self._pid: int | None = None
+        # The same, if it was started here.
+        self._process: SandboxProcess | None = None
         self._six = False
 
     def ensure_up(self) -> None:
         """Starts slirp4netns unless it runs. Raises MissingProgramError, NetworkError."""
         with self._lock:
+            if self._process is not None and self._process.poll() is None:
+                return
             if self._pid is not None and self._runs(self._pid):
                 return
             with setting_up_uplink(self._layout):
@@ -168,6 +173,7 @@ class Uplink:
                     hint="network='none' works without it; pytest-pods doctor tells more",
                 )
         self._set_up_bridge()
+        self._process = process
         write_atomically(self._layout.uplink_file, f"{process.pid} {'up6' if self._six else 'up'}".encode())
         return process.pid
 

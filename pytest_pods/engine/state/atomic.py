@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+_PIECE_BYTES = 1 << 16
+
+
 @contextmanager
 def storage_errors(doing: str) -> Iterator[None]:
     """Turns an OSError into a StorageError whose message begins with `doing`."""
@@ -47,7 +50,15 @@ def write_atomically(path: Path, content: bytes, *, mode: int = 0o600) -> None:
 
 def find_bytes(path: Path) -> bytes | None:
     """The file's content, None if there is no such file. Raises OSError."""
+    # Small files are read all the time: a file object takes longer than the file.
     try:
-        return path.read_bytes()
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
+    try:
+        content = b""
+        while piece := os.read(descriptor, _PIECE_BYTES):
+            content += piece
+        return content
+    finally:
+        os.close(descriptor)
