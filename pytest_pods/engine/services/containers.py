@@ -190,8 +190,8 @@ class ContainerService:
         """Whether the references that a container was made from still mean the same images."""
         images = self._images()
         asked = [record.image, *(one.image for one in record.spec.mounts if isinstance(one, ImageMount))]
-        found = [images.find(reference) for reference in asked]
-        return [str(one.id) for one in found if one is not None] == [record.image_id, *record.mounted_images]
+        found = [images.find_id(reference) for reference in asked]
+        return [str(one) for one in found if one is not None] == [record.image_id, *record.mounted_images]
 
     def let_out(self, record: ContainerRecord) -> None:
         """From now on somebody is at the other end of its link, if it has one of its own."""

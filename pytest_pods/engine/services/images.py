@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from pytest_pods.engine.events import Event
     from pytest_pods.engine.oci.descriptor import Platform
+    from pytest_pods.engine.oci.digest import Digest
     from pytest_pods.engine.records import ContainerRecord
     from pytest_pods.engine.registry.client import RegistryClient
     from pytest_pods.engine.services.counters import Counters
@@ -85,6 +86,11 @@ class ImageService:
         if not records or not self._is_whole(records[0]):
             return None
         return self._build(records)
+
+    def find_id(self, text: str) -> Digest | None:
+        """Which image `text` means, whether it is wholly here or not; None if it means none."""
+        records = self._find_records(text)
+        return records[0].image_id if records else None
 
     def get(self, text: str) -> Image:
         """As `find`. Raises ImageNotFoundError, InvalidReferenceError, InvalidInputError for an ambiguous beginning."""
