@@ -99,7 +99,8 @@ def test_declared(declared, pair, rough):
     note("declared", declared)
     note("pair", pair["two"])
 @pytest.mark.pod(
-    a=dict(image=BUSYBOX, command=SAY), b=dict(image=BUSYBOX, command=["false"], needs=["a"], wait=waits.port(80)),
+    a=dict(image=BUSYBOX, command=SAY, wait=waits.log("up")),
+    b=dict(image=BUSYBOX, command=["false"], needs=["a"], wait=waits.port(80)),
 )
 def test_bad_pod(pod, rough): ...
 @pytest.mark.pod(a=dict(image=BUSYBOX, command=SAY, wait=waits.log("up")))
