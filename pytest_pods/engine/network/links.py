@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from pytest_pods.engine.deadline import Deadline
 from pytest_pods.engine.errors import ConflictError, NetworkError, SystemCallError
 from pytest_pods.engine.network.link_messages import Link
 from pytest_pods.engine.network.netlink import Netlink
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
     from pytest_pods.engine.host.sandbox import Sandbox
     from pytest_pods.engine.network_records import InterfaceRecord, NetworkRecord
 
+_PATIENCE_S = 10.0
+_LOOK_AGAIN_S = 0.001
 DEFAULT_METRIC = 100
 """netavark's metric of a default route."""
 
@@ -77,6 +82,28 @@ def fix_bridge(sandbox: Sandbox, record: NetworkRecord, *, mac: str) -> None:
         netlink.set_link(Link(index=index, mac=mac))
         if record.spec.vlan is not None:
             netlink.set_vlan(index, record.spec.vlan, of_bridge=True)
+
+
+def await_addresses(sandbox: Sandbox, record: NetworkRecord, *, patience_s: float = _PATIENCE_S) -> None:
+    """Returns when a network's own addresses can be used. The kernel looks at a new IPv6 address in its own time, and
+    a name server that starts before has none there. Raises NetworkError after `patience_s`."""
+    deadline = Deadline.after(patience_s)
+    for gateway in record.gateways:
+        while gateway.version == 6 and not _is_usable(sandbox, str(gateway)):
+            if deadline.expired:
+                raise NetworkError(f"network {record.name}: its address {gateway} cannot be used")
+            time.sleep(_LOOK_AGAIN_S)
+
+
+def _is_usable(sandbox: Sandbox, address: str) -> bool:
+    with sandbox.socket(socket.AF_INET6, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError as error:
+            if error.errno == errno.EADDRNOTAVAIL:
+                return False
+            raise
+        return True
 
 
 def unplug(sandbox: Sandbox, interface: InterfaceRecord, *, namespace: Path) -> None:

@@ -261,6 +261,7 @@ class NetworkService:
             )
             gateways = [str(gateway) for gateway in record.gateways]
             links.fix_bridge(self._session.start(), record, mac=build_mac(gateways))
+            links.await_addresses(self._session.start(), record)
             layout.up_file.touch()
         except BaseException:
             with suppress(PodsError):

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ from pytest_pods.engine.errors import (
     WrongStateError,
 )
 from pytest_pods.engine.host.pipes import Pipe
+from pytest_pods.engine.network import links
 from pytest_pods.engine.network.link_messages import Link
 from pytest_pods.engine.network.netlink import Netlink
 from tests.support.fixtures_store import BUSYBOX
@@ -487,6 +489,25 @@ def test_netavark_that_fails_half_way_leaves_nothing(engine: Engine) -> None:
     assert network.containers() == []
     remove_link(engine._session.start(), network.record.bridge)
     assert engine.run(BUSYBOX, SLEEP, networks=[network]).running
+
+
+def test_network_is_up_once_its_own_addresses_can_be_used(engine: Engine) -> None:
+    network = engine.create_network("backend", ipv6=True)
+    engine.run(BUSYBOX, SLEEP, networks=[network])
+    sandbox, record = engine._session.start(), network.record
+    links.await_addresses(sandbox, record, patience_s=0)
+    remove_link(sandbox, record.bridge)
+    with pytest.raises(NetworkError, match=r"network backend: its address fd.*cannot be used"):
+        links.await_addresses(sandbox, record, patience_s=0)
+    with ThreadPoolExecutor(1) as others, Netlink(sandbox) as session:
+        waiting = others.submit(links.await_addresses, sandbox, record)
+        session.add_link(Link(name="later", up=True, kind="bridge"))
+        later = session.find_link("later")
+        assert later is not None
+        (gateway,) = (one for one in record.gateways if one.version == 6)
+        assert not waiting.done()
+        session.add_address(later, f"{gateway}/64")
+        waiting.result(timeout=60)
 
 
 @pytest.mark.timeout(900)
