@@ -15,6 +15,7 @@ from pytest_pods.engine.network.link_messages import Link
 from pytest_pods.engine.network.netlink import Netlink
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from pytest_pods.engine.host.sandbox import Sandbox
@@ -82,6 +83,12 @@ def fix_bridge(sandbox: Sandbox, record: NetworkRecord, *, mac: str) -> None:
         netlink.set_link(Link(index=index, mac=mac))
         if record.spec.vlan is not None:
             netlink.set_vlan(index, record.spec.vlan, of_bridge=True)
+
+
+def select_unbroken(sandbox: Sandbox, records: Iterable[NetworkRecord]) -> list[NetworkRecord]:
+    """Those networks that still have their bridge."""
+    with Netlink(sandbox) as session:
+        return [record for record in records if session.find_link(record.bridge) is not None]
 
 
 def await_addresses(sandbox: Sandbox, record: NetworkRecord, *, patience_s: float = _PATIENCE_S) -> None:

@@ -352,10 +352,10 @@ class NetworkService:
         generation = f"generation-{os.urandom(6).hex()}"
         files: dict[str, str] = {}
         gateways: list[str] = []
-        for record in self.definitions.list():
+        named = [one for one in self.definitions.list() if one.names and self.layout(one).up_file.exists()]
+        # Later releases of aardvark-dns do not start at all where one address is missing.
+        for record in links.select_unbroken(self._session.start(), named):
             layout = self.layout(record)
-            if not record.names or not layout.up_file.exists():
-                continue
             content = (find_bytes(layout.names_file) or b"").decode()
             upstream = record.spec.dns_servers or ((str(NAME_SERVER),) if record.leads_out else ())
             # Not by its name: aardvark-dns has a file of its own beside these.

@@ -42,6 +42,10 @@ def ask(container: Container, ip: str) -> str:
     return container.exec(["sh", "-c", f"nc -w 1 {ip} 80 </dev/null"], timeout=20).stdout.strip()
 
 
+def await_answer(container: Container, ip: str) -> None:
+    container.wait_until(lambda: ask(container, ip) == "here")
+
+
 def make_pod(engine: Engine) -> Pod:
     seen: list[Pod] = []
     spec = build_pod_spec(web={"image": BUSYBOX, "command": SERVE, "wait": waits.log("up")})
@@ -69,8 +73,8 @@ def test_container_is_alone_until_it_is_admitted(engine: Engine, events: list[Ev
     assert [one.id for one in engine.containers()] == [other.id, early.id]
     assert len(engine.volumes()) == 1
     assert engine.counters.containers == 2
-    assert ask(other, early.ip) == "here"
-    assert ask(early, other.ip) == "here"
+    await_answer(other, early.ip)
+    await_answer(early, other.ip)
     assert find_kinds(events, early) == ["created", "started", "awaited", "taken"]
     early.remove()
     assert find_kinds(events, early)[4:] == ["removing", "removed"]
@@ -102,7 +106,7 @@ def test_pod_is_alone_until_it_is_admitted(engine: Engine, events: list[Event]) 
     engine.admit(pod)
     assert engine.pod(pod.name) == pod
     assert engine.counters.containers == 2
-    assert ask(other, pod["web"].ip) == "here"
+    await_answer(other, pod["web"].ip)
     assert find_kinds(events, pod["web"]) == ["created", "started", "ready", "taken"]
 
 
