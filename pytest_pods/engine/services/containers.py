@@ -88,6 +88,7 @@ class ContainerService:
         self.default_timeout = timeout
         self._lock = threading.RLock()
         self._facts: HostFacts | None = None
+        self._accounts: dict[str, tuple[bytes, bytes]] = {}
         self.networks = NetworkService(session)
         self.wirer = Wirer(session, self.networks)
         self.planner = Planner(session, self.wirer)
@@ -138,7 +139,9 @@ class ContainerService:
             from pytest_pods.engine.services.pod_volumes import settle_pod_volumes
 
             plan.record = settle_pod_volumes(plan.record, joined.pod, self._session.layout.pod(joined.pod.id))
-        creation = Creation(self._session, plan.record, facts=facts, wiring=plan.wiring)
+        creation = Creation(
+            self._session, plan.record, facts=facts, wiring=plan.wiring, accounts=self._accounts
+        )
         record = plan.record
         try:
             creation.check_mounts()

@@ -124,9 +124,19 @@ class Creation:
     """One container on its way from a record to a monitor."""
 
     def __init__(
-        self, session: Session, record: ContainerRecord, *, facts: HostFacts, wiring: Wiring | None = None
+        self,
+        session: Session,
+        record: ContainerRecord,
+        *,
+        facts: HostFacts,
+        wiring: Wiring | None = None,
+        accounts: dict[str, tuple[bytes, bytes]] | None = None,
     ) -> None:
-        """`wiring` is what the network namespace will be plugged into; a container that is made again has its own."""
+        """`wiring` is what the network namespace will be plugged into; a container that is made again has its own.
+
+        `accounts` are the passwd and group files of images, by image ID, which a new container has from its image: they
+        are looked up there, and noted. A container that is made again may have changed them.
+        """
         self._session = session
         self._sandbox = session.start()
         self._record = record
@@ -134,6 +144,7 @@ class Creation:
         self._layout: ContainerLayout = session.layout.container(record.id)
         self._facts = facts
         self._wiring = wiring or Wiring(record.spec.network)
+        self._accounts = accounts
         self._user: ResolvedUser | None = None
 
     def make_files(self) -> None:
@@ -218,7 +229,7 @@ class Creation:
     def find_user(self, image: ImageConfig) -> ResolvedUser:
         """Who the container runs as. Raises InvalidSpecError for a user that the image does not know."""
         if self._user is None:
-            passwd, group = (self._read_image_file(path) for path in ("/etc/passwd", "/etc/group"))
+            passwd, group = self._read_accounts()
             user = resolve_user(self._spec.user or image.user, passwd=passwd, group=group, where=self._record.image)
             self._user = self._facts.ids.restrict(user, where=f"container {self._record.name}")
         return self._user
@@ -250,6 +261,14 @@ class Creation:
         )
         layout.config_file.write_bytes(configuration.to_bytes())
         return configuration
+
+    def _read_accounts(self) -> tuple[bytes, bytes]:
+        known = None if self._accounts is None else self._accounts.get(self._record.image_id)
+        if known is None:
+            known = self._read_image_file("/etc/passwd"), self._read_image_file("/etc/group")
+            if self._accounts is not None:
+                self._accounts[self._record.image_id] = known
+        return known
 
     def _read_image_file(self, path: str) -> bytes:
         try:

@@ -13,6 +13,7 @@ import pytest
 
 from pytest_pods import waits
 from pytest_pods.engine.api import Engine
+from pytest_pods.engine.container import Container
 from pytest_pods.engine.errors import (
     CommandNotExecutableError,
     CommandNotFoundError,
@@ -306,3 +307,25 @@ def test_pause_stops_and_unpause_continues(engine: Engine) -> None:
     container.wait_until(lambda: container.read("/tick") not in (first, b""))
     container.pause()
     container.remove()
+
+
+def test_user_is_looked_up_in_the_image_for_a_new_container_and_in_its_own_files_for_one_that_starts_again(
+    engine: Engine, tmp_path: Path
+) -> None:
+    accounts = {
+        "etc/passwd": file("root:x:0:0::/:/bin/sh\napp:x:1000:1000::/:/bin/sh\n"), "etc/group": file("app:x:1000:\n"),
+    }  # fmt: skip
+    reference = "localhost/accounts:1"
+    engine.load(busybox_builder().layer(accounts).build().write_docker_archive(tmp_path / "a.tar", names=[reference]))
+
+    def run() -> Container:
+        return engine.run(reference, ["sh", "-c", "id -u; exec sleep 1000"], user="app", network="none")
+
+    first = run()
+    first.wait_until(lambda: first.logs() == "1000\n")
+    assert first.exec(["sed", "-i", "s/1000/2000/g", "/etc/passwd", "/etc/group"], user="0").ok
+    first.restart()
+    first.wait_until(lambda: first.logs() == "1000\n2000\n")
+    second = run()
+    second.wait_until(lambda: second.logs() == "1000\n")
+    engine.remove_image(reference, force=True)
