@@ -13,24 +13,18 @@ from pytest_pods.engine.state.atomic import find_bytes
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pytest_pods.engine.host.channel import SandboxProcess
     from pytest_pods.engine.host.sandbox import Sandbox
     from pytest_pods.engine.state.layout import ContainerLayout
 
 LOST_EXIT_CODE = 137
 
 
-def read_state(
-    layout: ContainerLayout, sandbox: Sandbox, *, monitor: SandboxProcess | None = None
-) -> ContainerState:
-    """The state now. A container whose monitor was killed is ended here, because nobody would notice its end.
-
-    `monitor` is the container's, where this process has started it.
-    """
+def read_state(layout: ContainerLayout, sandbox: Sandbox) -> ContainerState:
+    """The state now. A container whose monitor was killed is ended here, because nobody would notice its end."""
     if sandbox.lost is not None:
         return _build_ended(layout, LOST_EXIT_CODE, f"the session's sandbox is gone: {sandbox.lost}")
     state = read_written_state(layout)
-    if state.exit_code is not None or state.monitor_pid is None or _is_alive(sandbox, state.monitor_pid, monitor):
+    if state.exit_code is not None or state.monitor_pid is None or monitor_is_alive(sandbox, state.monitor_pid):
         return state
     code = read_exit_code(layout)
     if code is None:
@@ -52,15 +46,6 @@ def read_written_state(layout: ContainerLayout) -> ContainerState:
         return ContainerState("created", container_pid=pid, monitor_pid=monitor)
     paused = layout.paused_file.exists()
     return ContainerState("paused" if paused else "running", container_pid=pid, monitor_pid=monitor, started_at=started)
-
-
-def _is_alive(sandbox: Sandbox, pid: int, monitor: SandboxProcess | None) -> bool:
-    if monitor is None or monitor.pid != pid:
-        return monitor_is_alive(sandbox, pid)
-    try:
-        return monitor.poll() is None
-    except SandboxLostError:
-        return False
 
 
 def monitor_is_alive(sandbox: Sandbox, monitor: int) -> bool:

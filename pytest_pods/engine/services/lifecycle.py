@@ -115,7 +115,7 @@ class Lifecycle:
         layout = self.layout(record)
         sandbox = self._session.connected()
         self._require(record)
-        state = container_state.read_state(layout, sandbox, monitor=self._monitors.get(record.id))
+        state = container_state.read_state(layout, sandbox)
         # Of files that were going while they were read nothing can be told.
         self._require(record)
         if record.health is not None:

@@ -78,12 +78,12 @@ def test_container_that_is_removed_while_its_state_is_read_was_removed(
 ) -> None:
     container = engine.run(BUSYBOX, ["sleep", "1000"], name="box", network="none")
 
-    def remove_meanwhile(sandbox: Sandbox, pid: int, monitor: object) -> bool:
+    def remove_meanwhile(sandbox: Sandbox, monitor: int) -> bool:
         monkeypatch.undo()
         container.remove()
         return False
 
-    monkeypatch.setattr(container_state, "_is_alive", remove_meanwhile)
+    monkeypatch.setattr(container_state, "monitor_is_alive", remove_meanwhile)
     with pytest.raises(ContainerNotFoundError, match=r"container box .* was removed"):
         container.state()
 
