@@ -9,6 +9,4 @@ from pytest_pods.engine.network.netlink import Netlink
 def remove_link(sandbox: Sandbox, name: str) -> None:
     """Fails if there is no such interface."""
     with Netlink(sandbox) as session:
-        index = session.find_link(name)
-        assert index is not None, f"no interface {name}"
-        session.remove_link(index)
+        assert session.remove_link_of_name(name), f"no interface {name}"

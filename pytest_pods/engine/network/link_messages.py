@@ -10,7 +10,7 @@ import struct
 
 from pytest_pods.frozen import frozen
 
-IFF_UP = 1
+_IFF_UP = 1
 _LINK = struct.Struct("=BxHiII")
 """`ifinfomsg`: family, type, index, flags, and which of the flags are meant."""
 _ADDRESS = struct.Struct("=BBBBi")
@@ -47,7 +47,7 @@ class Link:
 
 def pack_link(link: Link) -> bytes:
     """The body of RTM_NEWLINK and RTM_DELLINK."""
-    flags = IFF_UP if link.up else 0
+    flags = _IFF_UP if link.up else 0
     body = _LINK.pack(socket.AF_UNSPEC, 0, link.index, flags, flags)
     if link.name is not None:
         body += _pack(_IFLA_IFNAME, _pack_text(link.name))

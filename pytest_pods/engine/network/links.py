@@ -64,12 +64,9 @@ def plug(
         own = inner.find_link(interface.interface)
         if own is None:
             raise NetworkError(f"the interface {interface.interface} of network {record.name} vanished")
-        for address in interface.addresses:
-            inner.add_address(own, address)
-        inner.set_link(Link(index=own, up=True))
         metric = DEFAULT_METRIC if record.spec.metric is None else record.spec.metric
-        for gateway in interface.gateways:
-            inner.add_default_route(gateway, index=own, metric=metric)
+        routes = [(gateway, metric) for gateway in interface.gateways]
+        inner.take_into_use(own, addresses=interface.addresses, routes=routes)
 
 
 def fix_bridge(sandbox: Sandbox, record: NetworkRecord, *, mac: str) -> None:
@@ -116,9 +113,7 @@ def _is_usable(sandbox: Sandbox, address: str) -> bool:
 def unplug(sandbox: Sandbox, interface: InterfaceRecord, *, namespace: Path) -> None:
     """Takes an interface away from a namespace, and with it its other end; fine if it is not there."""
     with Netlink(sandbox, namespace=namespace) as inner:
-        index = inner.find_link(interface.interface)
-        if index is not None:
-            inner.remove_link(index)
+        inner.remove_link_of_name(interface.interface)
 
 
 def clear_bridge(sandbox: Sandbox, record: NetworkRecord, *, anchor: Path, interface: str) -> None:

@@ -16,23 +16,28 @@ from typing import TYPE_CHECKING, Self
 from pytest_pods.engine.errors import SystemCallError
 from pytest_pods.engine.host.interfaces import find_interface
 from pytest_pods.engine.network.link_messages import Link, pack_address, pack_default_route, pack_link
+from pytest_pods.engine.network.netlink_packets import (
+    DONE,
+    DUMP,
+    ERROR,
+    HEADER,
+    MOST_BYTES,
+    pack_request,
+    read_errno,
+    split,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
     from types import TracebackType
 
     from pytest_pods.engine.host.sandbox import Sandbox
 
-_HEADER = struct.Struct("=IHHII")
-_ERROR = struct.Struct("=i")
-_NLMSG_ERROR = 2
-_NLMSG_DONE = 3
-_REQUEST = 0x1
 _ACKNOWLEDGE = 0x4
 _EXCLUSIVE = 0x200
 _CREATE = 0x400
 _APPEND = 0x800
-_DUMP = 0x300
 _EXTENDED_ACK = 11
 _SOL_NETLINK = 270
 _BRIDGE_SELF = 2
@@ -40,7 +45,6 @@ _VLAN_PVID = 0x2
 _VLAN_UNTAGGED = 0x4
 _DEFAULT_VLAN = 1
 _PATIENCE_S = 30.0
-_MOST_BYTES = 1 << 16
 
 
 class _Kind(enum.IntEnum):
@@ -83,6 +87,24 @@ class Netlink:
     def remove_link(self, index: int) -> None:
         self._change(pack_link(Link(index=index)), _Kind.RTM_DELLINK, 0, f"removing interface {index}")
 
+    def remove_link_of_name(self, name: str) -> bool:
+        """Fine if there is none; whether there was one."""
+        index = self.find_link(name)
+        if index is None:
+            return False
+        self.remove_link(index)
+        return True
+
+    def take_into_use(
+        self, index: int, *, addresses: Iterable[str], routes: Iterable[tuple[str, int]]
+    ) -> None:
+        """Gives an interface its addresses, sets it up and adds default routes by it: gateways and their metrics."""
+        for address in addresses:
+            self.add_address(index, address)
+        self.set_link(Link(index=index, up=True))
+        for gateway, metric in routes:
+            self.add_default_route(gateway, index=index, metric=metric)
+
     def set_vlan(self, index: int, vlan: int, *, of_bridge: bool = False) -> None:
         """Puts a port of a bridge, or with `of_bridge` the bridge's own end, into a VLAN, and into no other: untagged
         frames are of that one. The bridge has to filter by VLAN."""
@@ -116,7 +138,7 @@ class Netlink:
         from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 
         packet = self._receive(self._send(pack_link(Link(name=name)), _Kind.RTM_GETLINK, 0))
-        if _HEADER.unpack_from(packet)[1] == _NLMSG_ERROR:
+        if HEADER.unpack_from(packet)[1] == ERROR:
             code, said = _parse_error(packet)
             if code == errno.ENODEV:
                 return None
@@ -132,20 +154,16 @@ class Netlink:
         """The indexes of the interfaces on a bridge."""
         from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 
-        sequence = self._send(pack_link(Link(master=bridge)), _Kind.RTM_GETLINK, _DUMP)
+        sequence = self._send(pack_link(Link(master=bridge)), _Kind.RTM_GETLINK, DUMP)
         found: list[int] = []
         while True:
-            content = self._receive(sequence)
-            position = 0
-            while position + _HEADER.size <= len(content):
-                length, kind = _HEADER.unpack_from(content, position)[:2]
-                if kind in (_NLMSG_DONE, _NLMSG_ERROR):
+            for kind, content in split(self._receive(sequence)):
+                if kind in (DONE, ERROR):
                     return found
-                message = ifinfmsg(content[position : position + length])
+                message = ifinfmsg(content)
                 message.decode()
                 if message.get_attr("IFLA_MASTER") == bridge:
                     found.append(int(message["index"]))
-                position += (max(length, _HEADER.size) + 3) & ~3
 
     def _change(self, message: bytes, kind: _Kind, flags: int, doing: str) -> None:
         sequence = self._send(message, kind, flags | _ACKNOWLEDGE)
@@ -157,30 +175,30 @@ class Netlink:
 
     def _send(self, message: bytes, kind: _Kind, flags: int) -> int:
         self._sequence += 1
-        header = _HEADER.pack(_HEADER.size + len(message), kind, flags | _REQUEST, self._sequence, 0)
-        self._socket.send(header + message)
+        self._socket.send(pack_request(message, kind=kind, flags=flags, sequence=self._sequence))
         return self._sequence
 
     def _receive(self, sequence: int) -> bytes:
         """What the kernel sends next for a request."""
         while True:
             try:
-                packet = self._socket.recv(_MOST_BYTES)
+                packet = self._socket.recv(MOST_BYTES)
             except TimeoutError as error:
                 raise SystemCallError(
                     f"the kernel does not answer {self._where}", call="recv", errno=errno.ETIMEDOUT
                 ) from error
-            if _HEADER.unpack_from(packet)[3] == sequence:
+            if HEADER.unpack_from(packet)[3] == sequence:
                 return packet
 
 
 def _parse_error(packet: bytes) -> tuple[int, str]:
     """Errno and, where the kernel gives one, its text (NLMSGERR_ATTR_MSG)."""
-    code = -_ERROR.unpack_from(packet, _HEADER.size)[0]
+    code = read_errno(packet)
     said = ""
-    capped = _HEADER.unpack_from(packet)[2] & 0x100
-    inner = _HEADER.unpack_from(packet, _HEADER.size + _ERROR.size)[0]
-    position = _HEADER.size + _ERROR.size + (_HEADER.size if capped else (inner + 3) & ~3)
+    capped = HEADER.unpack_from(packet)[2] & 0x100
+    request = HEADER.size + 4
+    inner = HEADER.unpack_from(packet, request)[0]
+    position = request + (HEADER.size if capped else (inner + 3) & ~3)
     while code and position + 4 <= len(packet):
         length, kind = struct.unpack_from("=HH", packet, position)
         if length < 4:
@@ -201,4 +219,4 @@ def _pack_vlan(index: int, vlan: int, *, flags: int, of_bridge: bool) -> bytes:
     entry = ("IFLA_BRIDGE_VLAN_INFO", {"flags": flags, "vid": vlan})
     message["attrs"] = [("IFLA_AF_SPEC", {"attrs": [*own, entry]})]
     message.encode()
-    return bytes(message.data)[_HEADER.size :]
+    return bytes(message.data)[HEADER.size :]

@@ -10,6 +10,17 @@ import socket
 import struct
 from typing import TYPE_CHECKING
 
+from pytest_pods.engine.network.netlink_packets import (
+    DONE,
+    DUMP,
+    ERROR,
+    HEADER,
+    MOST_BYTES,
+    pack_request,
+    read_errno,
+    split,
+)
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -17,16 +28,10 @@ NETLINK_SOCK_DIAG = 4
 _LISTEN = "0A"
 _STATES_LISTEN = 1 << 10
 _SOCK_DIAG_BY_FAMILY = 20
-_NLMSG_ERROR = 2
-_NLMSG_DONE = 3
-_REQUEST_DUMP = 0x1 | 0x300
-_HEADER = struct.Struct("=IHHII")
 _REQUEST = struct.Struct("=BBBxI48x")
 """sock_diag(7): `inet_diag_req_v2`, with a socket ID that says nothing."""
 _PORT = struct.Struct("!H")
-_PORT_OFFSET = _HEADER.size + 4
-_ERROR = struct.Struct("=i")
-_MOST_BYTES = 1 << 16
+_PORT_OFFSET = HEADER.size + 4
 _PATIENCE_S = 30.0
 
 
@@ -39,20 +44,15 @@ def list_listening_ports(diagnosis: socket.socket) -> frozenset[int]:
 
 def _dump(diagnosis: socket.socket, family: int) -> Iterator[int]:
     request = _REQUEST.pack(family, socket.IPPROTO_TCP, 0, _STATES_LISTEN)
-    header = _HEADER.pack(_HEADER.size + len(request), _SOCK_DIAG_BY_FAMILY, _REQUEST_DUMP, family, 0)
-    diagnosis.send(header + request)
+    diagnosis.send(pack_request(request, kind=_SOCK_DIAG_BY_FAMILY, flags=DUMP, sequence=family))
     while True:
-        content = diagnosis.recv(_MOST_BYTES)
-        position = 0
-        while position + _HEADER.size <= len(content):
-            length, kind = _HEADER.unpack_from(content, position)[:2]
-            if kind == _NLMSG_DONE:
+        for kind, message in split(diagnosis.recv(MOST_BYTES)):
+            if kind == DONE:
                 return
-            if kind == _NLMSG_ERROR:
-                code = -_ERROR.unpack_from(content, position + _HEADER.size)[0]
+            if kind == ERROR:
+                code = read_errno(message)
                 raise OSError(code, os.strerror(code))
-            yield _PORT.unpack_from(content, position + _PORT_OFFSET)[0]
-            position += (max(length, _HEADER.size) + 3) & ~3
+            yield _PORT.unpack_from(message, _PORT_OFFSET)[0]
 
 
 def parse_listening_ports(*tables: str) -> frozenset[int]:

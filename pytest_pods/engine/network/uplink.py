@@ -29,7 +29,6 @@ from pytest_pods.frozen import frozen
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pytest_pods.engine.host.channel import SandboxProcess
     from pytest_pods.engine.host.sandbox import Sandbox
     from pytest_pods.engine.state.layout import SessionLayout
 
@@ -94,15 +93,11 @@ class Uplink:
         self._layout = layout
         self._lock = threading.Lock()
         self._pid: int | None = None
-        # The same, if it was started here.
-        self._process: SandboxProcess | None = None
         self._six = False
 
     def ensure_up(self) -> None:
         """Starts slirp4netns unless it runs. Raises MissingProgramError, NetworkError."""
         with self._lock:
-            if self._process is not None and self._process.poll() is None:
-                return
             if self._pid is not None and self._runs(self._pid):
                 return
             with setting_up_uplink(self._layout):
@@ -141,9 +136,7 @@ class Uplink:
     def _remove_bridge(self) -> None:
         # It may not have been made yet, or have lost its tap device with the process.
         with Netlink(self._sandbox) as session:
-            index = session.find_link(_BRIDGE)
-            if index is not None:
-                session.remove_link(index)
+            session.remove_link_of_name(_BRIDGE)
 
     def _start(self) -> int:
         if not os.access(_TUN_DEVICE, os.R_OK | os.W_OK):
@@ -173,7 +166,6 @@ class Uplink:
                     hint="network='none' works without it; pytest-pods doctor tells more",
                 )
         self._set_up_bridge()
-        self._process = process
         write_atomically(self._layout.uplink_file, f"{process.pid} {'up6' if self._six else 'up'}".encode())
         return process.pid
 
@@ -183,9 +175,9 @@ class Uplink:
             session.add_link(Link(name=_BRIDGE, mtu=_MTU, kind="bridge"))
             bridge = _need(session, _BRIDGE)
             session.set_link(Link(index=_need(session, _TAP), mtu=_MTU, master=bridge, up=True))
-            session.add_address(bridge, f"{ROUTER}/{SUBNET.prefixlen}")
-            session.set_link(Link(index=bridge, up=True))
-            session.add_default_route(str(GATEWAY), index=bridge)
+            session.take_into_use(
+                bridge, addresses=[f"{ROUTER}/{SUBNET.prefixlen}"], routes=[(str(GATEWAY), 0)]
+            )
             self._six = self._set_up_6(session, bridge)
 
     def _set_up_6(self, session: Netlink, bridge: int) -> bool:
@@ -206,7 +198,7 @@ class Uplink:
         target = self._sandbox.open(namespace, os.O_RDONLY | os.O_CLOEXEC)
         try:
             with Netlink(self._sandbox) as session:
-                # With the link of one that is cut off nothing is amiss: it is up, and leads nowhere.
+                # That of one that is cut off is up as well, and leads nowhere.
                 bridge = None if cut_off else _need(session, _BRIDGE)
                 peer = Link(name=_INTERFACE, mtu=_MTU, namespace=target)
                 session.add_link(
@@ -216,15 +208,12 @@ class Uplink:
             os.close(target)
         if self._six:
             self._refuse_advertisements(namespace)
+        addresses, routes = [f"{lease.address}/{SUBNET.prefixlen}"], [(str(GATEWAY), 0)]
+        if self._six:
+            addresses.append(f"{lease.address_6}/{SUBNET_6.prefixlen}")
+            routes.append((str(GATEWAY_6), _METRIC_6))
         with Netlink(self._sandbox, namespace=namespace) as container:
-            own = _need(container, _INTERFACE)
-            container.add_address(own, f"{lease.address}/{SUBNET.prefixlen}")
-            if self._six:
-                container.add_address(own, f"{lease.address_6}/{SUBNET_6.prefixlen}")
-            container.set_link(Link(index=own, up=True))
-            container.add_default_route(str(GATEWAY), index=own)
-            if self._six:
-                container.add_default_route(str(GATEWAY_6), index=own, metric=_METRIC_6)
+            container.take_into_use(_need(container, _INTERFACE), addresses=addresses, routes=routes)
 
     def _refuse_advertisements(self, namespace: Path) -> None:
         """A container has the addresses that it is to have: slirp4netns would give it others beside."""
@@ -247,6 +236,7 @@ class Uplink:
         with Netlink(self._sandbox) as session:
             index = session.find_link(lease.host_link)
             if index is not None:
+                # It may go by itself meanwhile, with the namespace of its other end.
                 with suppress(SystemCallError):
                     session.remove_link(index)
 
