@@ -194,6 +194,24 @@ static void empty_fully(struct removal *removal, DIR *entries, int depth)
     } while (met > 0 && removal->complete && rounds < MOST_ROUNDS);
 }
 
+/* Somebody may still put something in between the last look and the end of the directory. */
+static void remove_emptied(struct removal *removal, DIR *entries, int parent, const char *name, int depth)
+{
+    bool removed = false;
+    for (int tries = 0; removal->complete && !removed; tries++) {
+        empty_fully(removal, entries, depth);
+        if (removal->complete && depth == 0 && removal->last != NULL &&
+            !unlink_entry(dirfd(entries), removal->last, 0)) {
+            complain_of_entry(removal, "unlink", removal->last);
+        }
+        removed = removal->complete && unlink_entry(parent, name, AT_REMOVEDIR);
+        bool filled = errno == ENOTEMPTY || errno == EEXIST;
+        if (removal->complete && !removed && (!filled || tries == MOST_ROUNDS)) {
+            complain_of_entry(removal, "rmdir", name);
+        }
+    }
+}
+
 static void remove_directory(struct removal *removal, int parent, const char *name, int depth)
 {
     struct stat status;
@@ -223,14 +241,8 @@ static void remove_directory(struct removal *removal, int parent, const char *na
     }
     bool was_complete = removal->complete;
     removal->complete = true;
-    empty_fully(removal, entries, depth);
-    if (removal->complete && depth == 0 && removal->last != NULL && !unlink_entry(directory, removal->last, 0)) {
-        complain_of_entry(removal, "unlink", removal->last);
-    }
+    remove_emptied(removal, entries, parent, name, depth);
     closedir(entries);
-    if (removal->complete && !unlink_entry(parent, name, AT_REMOVEDIR)) {
-        complain_of_entry(removal, "rmdir", name);
-    }
     removal->complete = removal->complete && was_complete;
 }
 

@@ -148,7 +148,7 @@ def test_killed_run_leaves_nothing(number: int, victim: str, rootless: bool, req
                     patience_s=START_PATIENCE_S,
                 )
             _report(number, victim, rootless, phase, taken_ms, left)
-            assert left == [], f"{victim} killed in phase {phase}; left:\n" + "\n".join(left)
+            assert left == [], f"{victim} killed in phase {phase}; left:\n" + "\n".join([*left, *_list_files(left)])
         finally:
             run.finish()
         after = _check_store(place)
@@ -296,6 +296,12 @@ def _find_sessions(root: Path, *, owners: list[int] | None) -> list[str]:
 
 def _find_all(sessions: list[str], root: Path) -> list[str]:
     return [line for session in sessions for line in find_session(session, root)]
+
+
+def _list_files(left: list[str]) -> list[str]:
+    """What is in the directories that are left: it tells who made them, or could not be removed."""
+    places = sorted({line.removeprefix("file ") for line in left if line.startswith("file ")})
+    return [f"with {path}" for place in places for path in sorted(Path(place).rglob("*"))[:50]]
 
 
 def _check_store(place: Place) -> dict[str, object]:

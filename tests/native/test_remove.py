@@ -10,7 +10,7 @@ import stat
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -348,6 +348,22 @@ def test_directory_that_is_filled_while_it_is_emptied_does_not_hold_up_the_end(h
     with racing(fill):
         assert remove(helper, tree).returncode in (0, 1)
     check_removed(helper, tree)
+
+
+def test_directory_that_gets_a_last_entry_just_before_its_end_goes_all_the_same(helper: Path, tree: Path) -> None:
+    numbers = itertools.count()
+
+    def put() -> None:
+        # As a process does that makes something in a session that ends: at the end nothing is there to put it in.
+        with suppress(FileNotFoundError):
+            (tree / "below" / f"{next(numbers) % 3}").mkdir()
+
+    for _ in range(50):
+        (tree / "below").mkdir(parents=True)
+        with racing(put):
+            check_removed(helper, tree)
+        assert not tree.exists()
+    tree.mkdir()
 
 
 def test_deep_directory_that_is_moved_out_while_it_is_removed_takes_nothing_with_it(

@@ -111,8 +111,13 @@ class ContainerService:
         """A container that waits to be started, in the pod, or the network of the container, that its spec names, or as
         the member of `joined`. One that is made `ahead` is nobody's before `admit`.
 
-        What was half made when something failed is removed again.
+        What was half made when something failed is removed again. Raises SandboxLostError if the session ends
+        meanwhile.
         """
+        with self._session.telling_its_end():
+            return self._create(spec, joined, ahead=ahead)
+
+    def _create(self, spec: ContainerSpec, joined: Joined | None, *, ahead: bool) -> Container:
         if spec.pod is not None:
             joined = self._join(spec, spec.pod)
             restart = joined.pod.restart if spec.restart is None and not spec.remove else spec.restart
@@ -211,10 +216,11 @@ class ContainerService:
         began = time.monotonic()
         container = self.create(spec)
         try:
-            self.lifecycle.start(container.record)
-            self._counters.create_seconds.append(time.monotonic() - began)
-            if spec.wait is not None:
-                self.wait_ready(container, spec.wait, timeout=spec.timeout)
+            with self._session.telling_its_end():
+                self.lifecycle.start(container.record)
+                self._counters.create_seconds.append(time.monotonic() - began)
+                if spec.wait is not None:
+                    self.wait_ready(container, spec.wait, timeout=spec.timeout)
         except BaseException:
             with suppress(PodsError):
                 self.lifecycle.remove(container.record, force=True)

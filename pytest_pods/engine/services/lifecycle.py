@@ -20,6 +20,7 @@ from pytest_pods.engine.errors import (
     ContainerNotFoundError,
     DeadlineExceededError,
     PodNotFoundError,
+    PodsError,
     SandboxLostError,
     SystemCallError,
     WrongStateError,
@@ -426,9 +427,14 @@ class Lifecycle:
         state = self.state(record)
         if state.running and not force:
             raise WrongStateError(f"container {record.name} runs", hint="stop it first, or remove it by force")
-        if self._session.connected().lost is None:
-            self.empty_network(self.layout(record), subject=f"container {record.name}", force=force)
-            self.remove_all(record)
+        try:
+            if self._session.connected().lost is None:
+                self.empty_network(self.layout(record), subject=f"container {record.name}", force=force)
+                self.remove_all(record)
+        except (OSError, PodsError):
+            # With its session everything of it goes.
+            if not self._session.has_ended:
+                raise
 
     def empty_network(self, owner: ContainerLayout | PodLayout, *, subject: str, force: bool) -> None:
         """Removes who was asked to be in the network of a container or pod. Raises InUseError unless `force`."""

@@ -48,7 +48,8 @@ class NetworkDefinitions:
 
     def create(self, spec: NetworkSpec) -> NetworkRecord:
         """Chooses what was not asked for and writes it down. Raises NameInUseError, SubnetInUseError."""
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Its parent belongs to a session, perhaps one that has just ended: that must not come back.
+        self._directory.mkdir(mode=0o700, exist_ok=True)
         with brief(self._directory / ".lock"):
             if find_bytes(self._path(spec.name)) is not None:
                 raise NameInUseError(

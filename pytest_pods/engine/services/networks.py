@@ -90,7 +90,8 @@ class NetworkService:
         """Raises NameInUseError, SubnetInUseError, UnsupportedVersionError, UnsupportedHostError."""
         if self._session.kind is not SessionKind.COMMAND_LINE:
             self._session.start()
-        record = self.definitions.create(spec)
+        with self._session.telling_its_end():
+            record = self.definitions.create(spec)
         try:
             check_support(record)
             if spec.parent is not None and self._session.rootless:
@@ -135,7 +136,7 @@ class NetworkService:
         if interface in used:
             raise ConflictError(f"two interfaces {interface} on one container", hint="name another with interface=")
         layout = self.layout(record)
-        layout.leases_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._make_room(layout)
         addresses = take_leases(
             record, layout, owner=owner, asked=attachment.addresses, is_there=self._find_owner
         )
@@ -230,6 +231,11 @@ class NetworkService:
         links.unplug(self._session.start(), interface, namespace=namespace)
         self.release([interface], owner=owner)
 
+    def _make_room(self, layout: NetworkLayout) -> None:
+        # One at a time: the directories above belong to a session, perhaps one that has just ended.
+        for directory in (self._session.layout.live_networks_dir, layout.directory, layout.leases_dir):
+            directory.mkdir(mode=0o700, exist_ok=True)
+
     @property
     def _netavark(self) -> Netavark:
         return Netavark(self._session.start(), self._session.layout)
@@ -243,7 +249,7 @@ class NetworkService:
             return
         if record.leads_out:
             self._session.uplink.ensure_up()
-        layout.leases_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._make_room(layout)
         with brief(layout.lock_file):
             if not layout.up_file.exists():
                 self._set_up(record, layout)
@@ -408,14 +414,14 @@ class NetworkService:
     def remove(self, record: NetworkRecord, *, name_of: Callable[[str], str]) -> None:
         """Takes a network down. Raises InUseError that names who is on it."""
         users = self.users(record)
-        if users:
+        if users and not self._session.has_ended:
             raise InUseError(
                 f"network {record.name} is in use by {', '.join(name_of(user) for user in users)}",
                 hint="remove these first, or disconnect them",
             )
         layout = self.layout(record)
         self.definitions.remove(record)
-        if not layout.directory.exists() or not self._session.started:
+        if not layout.directory.exists() or not self._session.started or self._session.has_ended:
             return
         if not self._spares.keep(record, layout):
             self._end(record, layout)

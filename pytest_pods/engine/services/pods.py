@@ -58,7 +58,8 @@ class PodService:
 
     def create(self, spec: PodSpec) -> Pod:
         """A pod whose members wait to be started. What was half made when something failed is removed again."""
-        return self._make(spec, start=False)
+        with self._session.telling_its_end():
+            return self._make(spec, start=False)
 
     def run(
         self,
@@ -73,7 +74,8 @@ class PodService:
 
         Raises PodFailedError for a member that ends or does not get ready, and what creating one raises.
         """
-        return self._make(spec, start=True, on_failure=on_failure, ahead=ahead)
+        with self._session.telling_its_end():
+            return self._make(spec, start=True, on_failure=on_failure, ahead=ahead)
 
     def admit(self, record: PodRecord) -> None:
         """A pod that was made ahead is the session's from now on, as if it had just been made."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,7 +42,7 @@ from pytest_pods.engine.state.store import ensure_store
 from pytest_pods.frozen import frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from pytest_pods.engine.state.layout import SessionLayout, StoreLayout, VolumesLayout
 
@@ -120,10 +120,7 @@ class Session:
         sandbox = self._sandbox
         if sandbox is not None:
             if sandbox.lost is not None:
-                raise SandboxLostError(
-                    f"the sandbox of session {self.id} is gone: {sandbox.lost}",
-                    hint="everything that ran in it has ended; open a new session",
-                )
+                raise self._build_lost_error(sandbox)
             return sandbox
         with self._lock:
             if self._sandbox is None:
@@ -134,6 +131,29 @@ class Session:
                 if self.record.single_id:
                     _warn_of_single_id()
             return self._sandbox
+
+    def _build_lost_error(self, sandbox: Sandbox) -> SandboxLostError:
+        return SandboxLostError(
+            f"the sandbox of session {self.id} is gone: {sandbox.lost or 'it is ending'}",
+            hint="everything that ran in it has ended; open a new session",
+        )
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it was started and its sandbox, and with it everything that was made, has gone or is just going."""
+        sandbox = self._sandbox
+        return sandbox is not None and (sandbox.lost is not None or not self.layout.directory.exists())
+
+    @contextmanager
+    def telling_its_end(self) -> Iterator[None]:
+        """What fails in the block because the session ends meanwhile, in whichever way, is a SandboxLostError."""
+        try:
+            yield
+        except (OSError, PodsError) as error:
+            sandbox = self._sandbox
+            if sandbox is not None and self.has_ended and not isinstance(error, SandboxLostError):
+                raise self._build_lost_error(sandbox) from error
+            raise
 
     def attach(self) -> Sandbox:
         """Connects to a live kept or command-line session; raises SessionNotFoundError."""

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from pytest_pods.engine.api import Engine
-from pytest_pods.engine.errors import SandboxLostError, SessionNotFoundError
+from pytest_pods.engine.errors import PodsError, SandboxLostError, SessionNotFoundError
 from pytest_pods.engine.state.layout import build_store_layout
 from tests.support.fixtures_store import BUSYBOX
 from tests.support.leaks import wait_until_clean
@@ -88,6 +91,54 @@ def test_losing_the_sandbox_is_told(image_store: Path) -> None:
         session = engine.session_id
     assert session in Engine.sweep(image_store).removed
     assert not any(session in path for path in session_files(image_store))
+
+
+@pytest.mark.parametrize("moment", range(8))
+def test_session_that_ends_while_things_are_made_stays_away(image_store: Path, moment: int) -> None:
+    with Engine.open(root=image_store) as engine:
+        session = engine.session_id
+        engine.run(BUSYBOX, ["sleep", "1000"], network="none")
+        (janitor,) = _children(os.getpid(), b"janitor", session)
+        (init,) = _children(janitor, b"janitor", session)
+        made = Countdown(moment)
+
+        def make(number: int) -> BaseException | None:
+            try:
+                for turn in range(1000):
+                    network = engine.create_network(f"net-{number}-{turn}")
+                    made.one()
+                    engine.run(BUSYBOX, ["sleep", "1000"], networks=[network]).remove(force=True)
+                    made.one()
+                    network.remove()
+            except PodsError as error:
+                return error
+            finally:
+                made.done.set()
+            return None
+
+        with ThreadPoolExecutor(3) as pool:
+            makers = [pool.submit(make, number) for number in range(3)]
+            made.done.wait(60)
+            os.kill(init, signal.SIGKILL)
+            errors = [maker.result(timeout=60) for maker in makers]
+        assert [type(error) for error in errors] == [SandboxLostError] * 3
+        left = wait_until_clean(
+            lambda: [path for path in session_files(image_store) if session in path], patience_s=10
+        )
+        assert left == []
+
+
+class Countdown:
+    """Done after so many steps of several threads."""
+
+    def __init__(self, steps: int) -> None:
+        self.done = threading.Event()
+        self._steps = itertools.count(1)
+        self._wanted = steps
+
+    def one(self) -> None:
+        if next(self._steps) > self._wanted:
+            self.done.set()
 
 
 def test_monitor_that_was_killed_ends_its_container(engine: Engine) -> None:
