@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -398,7 +399,7 @@ def test_it(container, number):
     assert seen[0] == seen[1]
 
 
-def test_workers_look_one_test_ahead(pytester: pytest.Pytester) -> None:
+def test_workers_look_ahead(pytester: pytest.Pytester) -> None:
     text = """
 @pytest.mark.container(BUSYBOX, SAY, wait=waits.log("up"))
 @pytest.mark.parametrize("number", range(8))
@@ -411,6 +412,38 @@ def test_all(container, number):
     # Not the first of each worker.
     assert len(find_taken(result)) == 6
     result.stdout.fnmatch_lines(["pods: 8 containers"])
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="with one processor one container is made at a time")
+@pytest.mark.parametrize("dist", ["load", "loadfile", "worksteal", "each"])
+def test_worker_looks_ahead_as_far_as_it_was_given_tests(pytester: pytest.Pytester, dist: str) -> None:
+    text = """
+@pytest.mark.container(BUSYBOX, SLEEP, network="none")
+@pytest.mark.parametrize("number", range(12))
+def test_all(container, number, pods):
+    settle()
+    if number == 0:
+        assert len(pods._service.list_with_ahead()) - len(pods.containers()) == 2
+"""
+    result = run(pytester, text, "-n1", f"--dist={dist}")
+    result.assert_outcomes(passed=12)
+    result.stdout.fnmatch_lines(["pods: 12 containers"])
+
+
+def test_tests_that_go_to_another_worker_leave_nothing_with_the_first(pytester: pytest.Pytester) -> None:
+    text = """
+@pytest.mark.container(BUSYBOX, SLEEP, network="none")
+@pytest.mark.parametrize("number", range(12))
+def test_all(container, number, worker_id):
+    settle()
+    # The tests that wait behind this one are taken away from its worker.
+    while number == 0 and len([*Path().glob("gw*-*")]) < 7:
+        threading.Event().wait(0.01)
+    Path(f"{worker_id}-{number}").touch()
+"""
+    result = run(pytester, text, "-n2", "--dist=worksteal", ahead=3)
+    result.assert_outcomes(passed=12)
+    result.stdout.fnmatch_lines(["pods: 12 containers"])
 
 
 def test_live_logs_show_a_container_once_its_test_has_it(pytester: pytest.Pytester) -> None:
