@@ -1,18 +1,20 @@
 """Frozen dataclasses that do not hold up the start of every command.
 
 `dataclasses.dataclass` compiles six functions for a frozen class, which for a few hundred classes takes longer than all
-else that a command does. Here it compiles `__init__` alone; the others are written once, for all. Everything of
-`dataclasses` works as ever. That nothing is assigned afterwards is enforced by the type checker, not at run time.
+else that a command does. Here `__init__` alone is compiled, when the first value is made, since most classes have none
+in any one command; the others are written once, for all. Everything of `dataclasses` works as ever, but for fields that
+`__init__` does not take. That nothing is assigned afterwards is enforced by the type checker, not at run time.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar, dataclass_transform, overload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from inspect import Signature
 
 _T = TypeVar("_T")
 
@@ -30,7 +32,12 @@ def frozen(cls: Any = None, /, *, kw_only: bool = False, slots: bool = True) -> 
     """As `dataclass(frozen=True, slots=True)`; without `slots` it can have cached properties."""
 
     def decorate(plain: type[Any]) -> type[Any]:
-        made = dataclass(eq=False, repr=False, kw_only=kw_only, slots=slots)(plain)
+        if not plain.__doc__:
+            # Otherwise a signature is worked out for it.
+            plain.__doc__ = f"{plain.__name__}."
+        made = dataclass(init=False, eq=False, repr=False, kw_only=kw_only, slots=slots)(plain)
+        made.__init__ = _build_first_init(made)
+        made.__signature__ = _Signature()
         compared = [one.name for one in fields(made) if one.compare]
         shown = [one.name for one in fields(made) if one.repr]
         for name, function in (("__eq__", _equal), ("__hash__", _hash), ("__repr__", _show)):
@@ -41,6 +48,50 @@ def frozen(cls: Any = None, /, *, kw_only: bool = False, slots: bool = True) -> 
         return made
 
     return decorate if cls is None else decorate(cls)
+
+
+def _build_first_init(cls: Any) -> Callable[..., None]:
+    def __init__(self: Any, /, *values: Any, **named: Any) -> None:
+        _compile_init(cls)(self, *values, **named)
+
+    return __init__
+
+
+class _Signature:
+    """What `inspect.signature`, and with it `help`, says of the class."""
+
+    def __get__(self, instance: object, owner: Any) -> Signature:
+        from inspect import signature
+
+        (compiled,) = [_compile_init(one) for one in owner.__mro__ if "__signature__" in one.__dict__][:1]
+        whole = signature(compiled)
+        return whole.replace(parameters=[*whole.parameters.values()][1:])
+
+
+def _compile_init(cls: Any) -> Any:
+    """Gives the class its real `__init__`."""
+    names: dict[str, Any] = {"_absent": MISSING}
+    positional, keywords, steps = ["self"], list[str](), list[str]()
+    for one in fields(cls):
+        parameter, value = one.name, one.name
+        if one.default is not MISSING:
+            names[f"_default_{one.name}"] = one.default
+            parameter = f"{one.name}=_default_{one.name}"
+        elif one.default_factory is not MISSING:
+            names[f"_factory_{one.name}"] = one.default_factory
+            parameter = f"{one.name}=_absent"
+            value = f"_factory_{one.name}() if {one.name} is _absent else {one.name}"
+        (keywords if one.kw_only else positional).append(parameter)
+        steps.append(f"self.{one.name} = {value}")
+    if hasattr(cls, "__post_init__"):
+        steps.append("self.__post_init__()")
+    listed = ", ".join([*positional, *(["*", *keywords] if keywords else [])])
+    exec(f"def __init__({listed}):\n " + "\n ".join(steps or ["pass"]), names)
+    made = names["__init__"]
+    made.__qualname__ = f"{cls.__qualname__}.__init__"
+    made.__annotations__ = {**{one.name: one.type for one in fields(cls)}, "return": None}
+    cls.__init__ = made
+    return made
 
 
 def _equal(self: Any, other: object) -> Any:

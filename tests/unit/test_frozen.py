@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import pickle
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, field, fields, replace
 from functools import cached_property
 
@@ -72,6 +74,54 @@ def test_dataclasses_knows_them() -> None:
     assert [one.name for one in fields(Named)] == ["x", "y", "note", "labels", "name"]
     assert asdict(Named(x=1)) == {"x": 1, "y": 0, "note": "", "labels": {}, "name": "here"}
     assert replace(Point(1, 2), x=5) == Point(5, 2)
+
+
+def test_signature_is_that_of_the_fields_before_and_after_the_first_value() -> None:
+    @frozen
+    class Fresh:
+        x: int
+        note: str = "none"
+
+    class Child(Fresh):
+        pass
+
+    for _ in range(2):
+        assert str(inspect.signature(Fresh)) == "(x: 'int', note: 'str' = 'none') -> None"
+        assert str(inspect.signature(Child)) == str(inspect.signature(Fresh))
+        assert (Fresh(1), Child(2, note="a").note) == (Fresh(1, "none"), "a")
+
+
+def test_step_after_the_fields_are_set_is_taken_each_time() -> None:
+    @frozen
+    class Positive:
+        x: int
+
+        def __post_init__(self) -> None:
+            if self.x < 1:
+                raise ValueError(self.x)
+
+    for wrong in (0, -1):
+        with pytest.raises(ValueError, match=str(wrong)):
+            Positive(wrong)
+    assert Positive(1).x == 1
+
+
+def test_keywords_alone_are_taken_where_that_is_asked_for() -> None:
+    with pytest.raises(TypeError, match="positional argument"):
+        Named(1, 2, "note", {}, "name")  # type: ignore[call-arg]
+    assert Named(1, name="there") == Named(1, 0, name="there")
+
+
+def test_many_threads_may_make_the_first_value() -> None:
+    @frozen
+    class Shared:
+        x: int
+        y: list[int] = field(default_factory=list)
+
+    with ThreadPoolExecutor(8) as pool:
+        made = [*pool.map(Shared, range(200))]
+    assert [one.x for one in made] == [*range(200)]
+    assert len({id(one.y) for one in made}) == 200
 
 
 def test_defaults_are_not_shared() -> None:
