@@ -33,7 +33,8 @@ def mark_engine_tests(items: list[pytest.Item]) -> bool:
 def refuse_wrong_marks(items: list[pytest.Item], settings: Settings) -> None:
     """Reports each test whose marks are wrong, or of no effect, as an error of collection, and takes it out; the others
     stay."""
-    wrong = [(item, error) for item in items if (error := _find_mistake(item, settings)) is not None]
+    right: set[tuple[object, ...]] = set()
+    wrong = [(item, error) for item in items if (error := _find_mistake(item, settings, right)) is not None]
     if not wrong:
         return
     refused = {id(item) for item, _ in wrong}
@@ -67,16 +68,17 @@ class _Mistake:
         return self
 
 
-def _find_mistake(item: pytest.Item, settings: Settings) -> PodsError | None:
+def _find_mistake(item: pytest.Item, settings: Settings, right: set[tuple[object, ...]]) -> PodsError | None:
+    """`right` tells which marks a test before this one had together, and had right: many tests have the same."""
     clash = warn_of_clashes(item, settings)
     if clash is not None:
         return clash
     names = getattr(item, "fixturenames", ())
     # Where our fixtures have other names the marks may be another plugin's too.
-    asked = [
-        mark for mark, fixture in SPECS.items()
-        if (fixture in names or not settings.fixture_prefix) and find_marks(item, mark)
-    ]
+    asked = {
+        name: marks for name, fixture in SPECS.items()
+        if (fixture in names or not settings.fixture_prefix) and (marks := find_marks(item, name))
+    }
     if not asked:
         return None
     # Here and not above: a suite without such marks does not pay for the engine's modules.
@@ -84,8 +86,12 @@ def _find_mistake(item: pytest.Item, settings: Settings) -> PodsError | None:
     from pytest_pods.markers.parsing import plan_container, plan_pod
 
     try:
-        for name in asked:
-            (plan_container if name == CONTAINER else plan_pod)(item, asked=SPECS[name] in names)
+        for name, marks in asked.items():
+            chosen = getattr(getattr(item, "callspec", None), "params", {}).get(SPECS[name])
+            key = (name, SPECS[name] in names, id(chosen), item.path.parent, *map(id, marks))
+            if key not in right:
+                (plan_container if name == CONTAINER else plan_pod)(item, asked=SPECS[name] in names)
+                right.add(key)
     except InvalidMarkerError as error:
         return error
     return None
