@@ -2,13 +2,13 @@
 
 `dataclasses.dataclass` compiles six functions for a frozen class, which for a few hundred classes takes longer than all
 else that a command does. Here `__init__` alone is compiled, when the first value is made, since most classes have none
-in any one command; the others are written once, for all. Everything of `dataclasses` works as ever, but for fields that
-`__init__` does not take. That nothing is assigned afterwards is enforced by the type checker, not at run time.
+in any one command; the others are written once, for all. Everything of `dataclasses` works as ever. That nothing is
+assigned afterwards is enforced by the type checker, not at run time.
 """
 
 from __future__ import annotations
 
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, field, fields, make_dataclass
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar, dataclass_transform, overload
 
@@ -69,29 +69,22 @@ class _Signature:
 
 
 def _compile_init(cls: Any) -> Any:
-    """Gives the class its real `__init__`."""
-    names: dict[str, Any] = {"_absent": MISSING}
-    positional, keywords, steps = ["self"], list[str](), list[str]()
-    for one in fields(cls):
-        parameter, value = one.name, one.name
-        if one.default is not MISSING:
-            names[f"_default_{one.name}"] = one.default
-            parameter = f"{one.name}=_default_{one.name}"
-        elif one.default_factory is not MISSING:
-            names[f"_factory_{one.name}"] = one.default_factory
-            parameter = f"{one.name}=_absent"
-            value = f"_factory_{one.name}() if {one.name} is _absent else {one.name}"
-        (keywords if one.kw_only else positional).append(parameter)
-        steps.append(f"self.{one.name} = {value}")
+    """Gives the class its real `__init__`: that of a dataclass with the same fields."""
+    listed = [
+        (
+            one.name,
+            one.type,
+            field(default=one.default, default_factory=one.default_factory, init=one.init, kw_only=one.kw_only),
+        )
+        for one in fields(cls)
+    ]
+    namespace = {"__doc__": cls.__doc__}
     if hasattr(cls, "__post_init__"):
-        steps.append("self.__post_init__()")
-    listed = ", ".join([*positional, *(["*", *keywords] if keywords else [])])
-    exec(f"def __init__({listed}):\n " + "\n ".join(steps or ["pass"]), names)
-    made = names["__init__"]
-    made.__qualname__ = f"{cls.__qualname__}.__init__"
-    made.__annotations__ = {**{one.name: one.type for one in fields(cls)}, "return": None}
-    cls.__init__ = made
-    return made
+        namespace["__post_init__"] = cls.__post_init__
+    same: Any = make_dataclass(cls.__name__, listed, namespace=namespace, eq=False, repr=False)
+    same.__init__.__qualname__ = f"{cls.__qualname__}.__init__"
+    cls.__init__ = same.__init__
+    return cls.__init__
 
 
 def _equal(self: Any, other: object) -> Any:
