@@ -197,17 +197,21 @@ static void empty_fully(struct removal *removal, DIR *entries, int depth)
 /* Somebody may still put something in between the last look and the end of the directory. */
 static void remove_emptied(struct removal *removal, DIR *entries, int parent, const char *name, int depth)
 {
-    bool removed = false;
-    for (int tries = 0; removal->complete && !removed; tries++) {
+    for (int tries = 0;; tries++) {
         empty_fully(removal, entries, depth);
-        if (removal->complete && depth == 0 && removal->last != NULL &&
-            !unlink_entry(dirfd(entries), removal->last, 0)) {
-            complain_of_entry(removal, "unlink", removal->last);
+        if (!removal->complete) {
+            return;
         }
-        removed = removal->complete && unlink_entry(parent, name, AT_REMOVEDIR);
-        bool filled = errno == ENOTEMPTY || errno == EEXIST;
-        if (removal->complete && !removed && (!filled || tries == MOST_ROUNDS)) {
+        if (depth == 0 && removal->last != NULL && !unlink_entry(dirfd(entries), removal->last, 0)) {
+            complain_of_entry(removal, "unlink", removal->last);
+            return;
+        }
+        if (unlink_entry(parent, name, AT_REMOVEDIR)) {
+            return;
+        }
+        if ((errno != ENOTEMPTY && errno != EEXIST) || tries == MOST_ROUNDS) {
             complain_of_entry(removal, "rmdir", name);
+            return;
         }
     }
 }

@@ -63,8 +63,8 @@ class _Signature:
     def __get__(self, instance: object, owner: Any) -> Signature:
         from inspect import signature
 
-        (compiled,) = [_compile_init(one) for one in owner.__mro__ if "__signature__" in one.__dict__][:1]
-        whole = signature(compiled)
+        nearest = next(one for one in owner.__mro__ if "__signature__" in one.__dict__)
+        whole = signature(_compile_init(nearest))
         return whole.replace(parameters=[*whole.parameters.values()][1:])
 
 

@@ -232,6 +232,8 @@ class NetworkService:
         self.release([interface], owner=owner)
 
     def _make_room(self, layout: NetworkLayout) -> None:
+        if layout.leases_dir.is_dir():
+            return
         # One at a time: the directories above belong to a session, perhaps one that has just ended.
         for directory in (self._session.layout.live_networks_dir, layout.directory, layout.leases_dir):
             directory.mkdir(mode=0o700, exist_ok=True)

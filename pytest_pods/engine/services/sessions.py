@@ -120,7 +120,7 @@ class Session:
         sandbox = self._sandbox
         if sandbox is not None:
             if sandbox.lost is not None:
-                raise self._build_lost_error(sandbox)
+                raise self._build_lost_error()
             return sandbox
         with self._lock:
             if self._sandbox is None:
@@ -132,9 +132,10 @@ class Session:
                     _warn_of_single_id()
             return self._sandbox
 
-    def _build_lost_error(self, sandbox: Sandbox) -> SandboxLostError:
+    def _build_lost_error(self) -> SandboxLostError:
+        lost = self._sandbox.lost if self._sandbox is not None else None
         return SandboxLostError(
-            f"the sandbox of session {self.id} is gone: {sandbox.lost or 'it is ending'}",
+            f"the sandbox of session {self.id} is gone: {lost or 'it is ending'}",
             hint="everything that ran in it has ended; open a new session",
         )
 
@@ -150,9 +151,8 @@ class Session:
         try:
             yield
         except (OSError, PodsError) as error:
-            sandbox = self._sandbox
-            if sandbox is not None and self.has_ended and not isinstance(error, SandboxLostError):
-                raise self._build_lost_error(sandbox) from error
+            if self.has_ended and not isinstance(error, SandboxLostError):
+                raise self._build_lost_error() from error
             raise
 
     def attach(self) -> Sandbox:

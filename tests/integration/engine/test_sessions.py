@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import signal
@@ -100,25 +99,26 @@ def test_session_that_ends_while_things_are_made_stays_away(image_store: Path, m
         engine.run(BUSYBOX, ["sleep", "1000"], network="none")
         (janitor,) = _children(os.getpid(), b"janitor", session)
         (init,) = _children(janitor, b"janitor", session)
-        made = Countdown(moment)
+        steps = threading.Semaphore(0)
 
         def make(number: int) -> BaseException | None:
             try:
                 for turn in range(1000):
                     network = engine.create_network(f"net-{number}-{turn}")
-                    made.one()
+                    steps.release()
                     engine.run(BUSYBOX, ["sleep", "1000"], networks=[network]).remove(force=True)
-                    made.one()
+                    steps.release()
                     network.remove()
             except PodsError as error:
                 return error
             finally:
-                made.done.set()
+                steps.release(moment + 1)
             return None
 
         with ThreadPoolExecutor(3) as pool:
             makers = [pool.submit(make, number) for number in range(3)]
-            made.done.wait(60)
+            for _ in range(moment + 1):
+                steps.acquire(timeout=60)
             os.kill(init, signal.SIGKILL)
             errors = [maker.result(timeout=60) for maker in makers]
         assert [type(error) for error in errors] == [SandboxLostError] * 3
@@ -126,19 +126,6 @@ def test_session_that_ends_while_things_are_made_stays_away(image_store: Path, m
             lambda: [path for path in session_files(image_store) if session in path], patience_s=10
         )
         assert left == []
-
-
-class Countdown:
-    """Done after so many steps of several threads."""
-
-    def __init__(self, steps: int) -> None:
-        self.done = threading.Event()
-        self._steps = itertools.count(1)
-        self._wanted = steps
-
-    def one(self) -> None:
-        if next(self._steps) > self._wanted:
-            self.done.set()
 
 
 def test_monitor_that_was_killed_ends_its_container(engine: Engine) -> None:
