@@ -10,7 +10,7 @@ import stat
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -351,16 +351,20 @@ def test_directory_that_is_filled_while_it_is_emptied_does_not_hold_up_the_end(h
 
 
 def test_directory_that_gets_a_last_entry_just_before_its_end_goes_all_the_same(helper: Path, tree: Path) -> None:
-    numbers = itertools.count()
+    below = tree / "below"
+    put: list[int] = []
 
-    def put() -> None:
-        # As a process does that makes something in a session that ends: at the end nothing is there to put it in.
-        with suppress(FileNotFoundError):
-            (tree / "below" / f"{next(numbers) % 3}").mkdir()
+    def put_last() -> None:
+        # Fewer than the rounds after which a directory that goes on filling is given up. It succeeds only when the
+        # entry before has just been removed: between a look and the directory's end.
+        if len(put) < 10:
+            (below / "last").mkdir()
+            put.append(len(put))
 
     for _ in range(50):
-        (tree / "below").mkdir(parents=True)
-        with racing(put):
+        below.mkdir(parents=True)
+        put.clear()
+        with racing(put_last):
             check_removed(helper, tree)
         assert not tree.exists()
     tree.mkdir()
