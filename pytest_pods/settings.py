@@ -146,7 +146,7 @@ class _Place(NamedTuple):
     def refuse(self, value: object, wanted: str) -> NoReturn:
         from pytest_pods.engine.errors import InvalidSettingError
 
-        raise InvalidSettingError(f"{self.label}={value}: it has to be {wanted}")
+        raise InvalidSettingError(f"{self.label}={value}: it has to be {wanted}", hint=_VALUE_HINTS.get(self.label))
 
 
 def _choice(*allowed: str) -> Callable[[object, _Place], str]:
@@ -261,6 +261,10 @@ _PARSERS: dict[str, Callable[[Any, _Place], object]] = {
 
 
 _WITHOUT_A_VALUE = {"keep": "always", "reuse": "true"}
+_VALUE_HINTS = {
+    option_name(name): f"write {option_name(name)}={value} before a path, or {option_name(name)} behind it"
+    for name, value in _WITHOUT_A_VALUE.items()
+}
 _KEEP_DESCRIPTION = "keep containers for a look after the run: those of failed tests, or all (without a value: all)"
 DESCRIPTIONS: dict[str, tuple[str, str]] = {
     "keep": ("failed|always", _KEEP_DESCRIPTION),

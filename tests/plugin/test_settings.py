@@ -38,17 +38,24 @@ def test_keep_without_a_value_means_always(pytester: pytest.Pytester, option: st
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--pods-timeout=soon"], "*--pods-timeout=soon: it has to be a time such as 90, 90s, 15m or 2h"),
-        (["--pods-keep", "tests"], "*--pods-keep=tests: it has to be never, failed or always"),
+        (["--pods-timeout=soon"], ["*--pods-timeout=soon: it has to be a time such as 90, 90s, 15m or 2h"]),
+        (
+            ["--pods-keep", "tests"],
+            [
+                "*--pods-keep=tests: it has to be never, failed or always",
+                "hint: write --pods-keep=always before a path, or --pods-keep behind it",
+            ],
+        ),
+        (["--pods-reuse", "tests"], ["*", "hint: write --pods-reuse=true before a path, or --pods-reuse behind it"]),
     ],
 )
-def test_wrong_setting_ends_the_run_with_one_line(
-    pytester: pytest.Pytester, arguments: list[str], told: str
+def test_wrong_setting_ends_the_run_and_says_why(
+    pytester: pytest.Pytester, arguments: list[str], told: list[str]
 ) -> None:
     pytester.makepyfile(SHOW)
     result = pytester.runpytest(*arguments)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([told])
+    result.stderr.fnmatch_lines(told)
     assert "Traceback" not in result.stderr.str()
 
 
