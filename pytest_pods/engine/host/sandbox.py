@@ -351,18 +351,20 @@ class Sandbox:
 
     def runs(self, pid: int, program: str) -> bool:
         """Whether a process of the session's PID namespace is there and still is that program: a pid may be another's
-        by now. Raises SandboxLostError."""
+        by now, or of one that has ended and is not waited for yet (proc_pid_stat(5)). Raises SandboxLostError."""
         try:
-            descriptor = self.open(f"/proc/{pid}/comm", os.O_RDONLY)
+            descriptor = self.open(f"/proc/{pid}/stat", os.O_RDONLY)
         except SystemCallError:
             return False
         try:
-            return os.read(descriptor, 64).startswith(program.encode())
+            text = os.read(descriptor, 4096)
         except OSError:
             # It ended between the two calls.
             return False
         finally:
             os.close(descriptor)
+        name, _, numbers = text.partition(b"(")[2].rpartition(b")")
+        return name.startswith(program.encode()) and numbers.split()[0] not in (b"Z", b"X")
 
     def socket(self, family: int, kind: int, protocol: int = 0, *, network_namespace: Path | None = None) -> Socket:
         """A socket that lives in the session's, or the given, network namespace."""

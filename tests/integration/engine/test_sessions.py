@@ -15,6 +15,8 @@ import pytest
 
 from pytest_pods.engine.api import Engine
 from pytest_pods.engine.errors import PodsError, SandboxLostError, SessionNotFoundError
+from pytest_pods.engine.host.pipes import Pipe, wait_readable
+from pytest_pods.engine.services.creation import read_in_sandbox
 from pytest_pods.engine.state.layout import build_store_layout
 from tests.support.fixtures_store import BUSYBOX
 from tests.support.leaks import wait_until_clean
@@ -126,6 +128,24 @@ def test_session_that_ends_while_things_are_made_stays_away(image_store: Path, m
             lambda: [path for path in session_files(image_store) if session in path], patience_s=10
         )
         assert left == []
+
+
+def test_process_that_has_ended_and_is_not_waited_for_does_not_run(engine: Engine) -> None:
+    sandbox = engine._session.start()
+    with Pipe() as told:
+        # Of its own child it knows nothing: it was another program when that was started.
+        script = "sleep 0 & echo $!; exec sleep 1000"
+        parent = sandbox.spawn(["/bin/sh", "-c", script], env={"PATH": os.defpath}, descriptors={1: told.writing})
+        told.close_writing()
+        child = int(os.read(told.reading, 100))
+        pidfd = sandbox.open_pidfd(child)
+        try:
+            assert wait_readable(pidfd, 20)
+        finally:
+            os.close(pidfd)
+        assert read_in_sandbox(sandbox, f"/proc/{child}/comm") == b"sleep\n"
+        assert not sandbox.runs(child, "sleep")
+        parent.kill()
 
 
 def test_monitor_that_was_killed_ends_its_container(engine: Engine) -> None:
