@@ -15,6 +15,7 @@ from benchmarks.cases import build_cases
 from benchmarks.docker import private_docker
 from benchmarks.harness import build_table, measure
 from benchmarks.images import large_image, small_image
+from benchmarks.places import run_directories
 from benchmarks.podman import private_podman
 from benchmarks.suites import build_suite_cases
 from pytest_pods import Engine
@@ -27,6 +28,7 @@ def main() -> int:
     options = _parse_options()
     with (
         tempfile.TemporaryDirectory(prefix="pods-bench-") as place,
+        run_directories(*(Path(place) / name / "run" for name in ("store", "podman", "docker"))),
         run_registry(Path(place) / "registry") as registry,
         private_podman(Path(place) / "podman") as podman,
         private_docker(Path(place) / "docker") as docker,
@@ -83,7 +85,8 @@ def _facts() -> str:
         f"{datetime.date.today()}, {release}, kernel {platform.release()}, {os.cpu_count()} cores, as {user}; "
         f"{_version('podman', '--version')}, {_version('dockerd', '--version')}, "
         f"{_version('runc', '--version')}, {_version('conmon', '--version')}, "
-        f"Python {platform.python_version()}. Times are medians (smallest to largest), the sides measured in turns.\n"
+        f"Python {platform.python_version()}. Times are medians (smallest to largest), the sides measured in turns. "
+        "Run directories are on a tmpfs.\n"
     )
 
 

@@ -52,7 +52,7 @@ def private_docker(directory: Path) -> Iterator[Docker]:
     """A daemon with its files below `directory`; everything of it is gone at the end."""
     if shutil.which("dockerd") is None:
         raise FileNotFoundError("dockerd is missing: make bench installs it")
-    directory.mkdir()
+    directory.mkdir(exist_ok=True)
     groups = f"pods-bench-{os.getpid()}"
     with (directory / "log").open("wb") as log:
         # The daemon is the first process of its PID namespace: what it leaves behind ends with it.

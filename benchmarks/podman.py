@@ -51,7 +51,7 @@ class Podman:
     @property
     def options(self) -> list[str]:
         places = ["--root", str(self.directory / "root"), "--runroot", str(self.directory / "run")]
-        return [*places, "--tmpdir", str(self.directory / "tmp"), "--storage-driver", "overlay"]
+        return [*places, "--tmpdir", str(self.directory / "run" / "tmp"), "--storage-driver", "overlay"]
 
     @property
     def environment(self) -> dict[str, str]:
@@ -64,7 +64,7 @@ def private_podman(directory: Path) -> Iterator[Podman]:
     program = shutil.which("podman")
     if program is None:
         raise FileNotFoundError("podman is missing: make bench installs it")
-    directory.mkdir()
+    directory.mkdir(exist_ok=True)
     (directory / "containers.conf").write_text(_CONFIGURATION)
     podman = Podman(program, directory)
     try:
