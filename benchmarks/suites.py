@@ -17,6 +17,8 @@ from benchmarks.podman import Podman
 from pytest_pods import Engine
 
 TESTS = 100
+TAKES_S = 0.1
+"""What a test of some suites takes by itself, waiting: for an answer of its service, say."""
 CONTAINERS = 50
 
 # What all of them ask, in the same way.
@@ -31,6 +33,7 @@ def ask(host, port):
 """
 
 _OURS = """\
+import time
 import pytest
 from pytest_pods import waits
 from ask import ask
@@ -38,6 +41,7 @@ from ask import ask
 @pytest.mark.container({image!r}, {command!r}, ports=[8080], wait=waits.http("/hostname", 8080))
 @pytest.mark.parametrize("number", range({tests}))
 def test_service(container, number):
+    time.sleep({takes_s})
     ask(*container.address(8080))
 """
 
@@ -145,10 +149,15 @@ def build_suite_cases(podman: Podman, docker: Docker, image: str, archive: Path,
     alone = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     store = {"PYTEST_PODS_ROOT": str(directory / "store")}
     ours = Suite(
-        _write(directory / "ours", _OURS.format(image=image, command=_COMMAND, tests=TESTS)),
+        _write(directory / "ours", _OURS.format(image=image, command=_COMMAND, tests=TESTS, takes_s=0)),
         {**alone, **store, "PYTEST_PLUGINS": "pytest_pods.plugin"},
     )
-    xdist = Suite(ours.directory, {**ours.environment, "PYTEST_PLUGINS": "pytest_pods.plugin,xdist.plugin"})
+    with_xdist = {**ours.environment, "PYTEST_PLUGINS": "pytest_pods.plugin,xdist.plugin"}
+    xdist = Suite(ours.directory, with_xdist)
+    lasting = Suite(
+        _write(directory / "lasting", _OURS.format(image=image, command=_COMMAND, tests=TESTS, takes_s=TAKES_S)),
+        with_xdist,
+    )
     testcontainers = Suite(
         _write(directory / "testcontainers", _TESTCONTAINERS.format(image=loaded, command=_COMMAND, tests=TESTS)),
         # Its reaper is an image of its own: it would come on top.
@@ -181,6 +190,10 @@ def build_suite_cases(podman: Podman, docker: Docker, image: str, archive: Path,
         case(
             ", no look-ahead, 2 workers of xdist: 1 worker", 1 / 1.6,
             xdist.with_options("-n2", off), xdist.with_options("-n1", off), 5,
+        ),
+        case(
+            f" that takes {TAKES_S} s, 2 workers of xdist: 1 worker", 1 / 1.6,
+            lasting.with_options("-n2"), lasting.with_options("-n1"), 5,
         ),
         Case(
             f"a run with {CONTAINERS} containers killed: until nothing is left", 1000.0,
