@@ -20,4 +20,4 @@ def run_directories(*directories: Path) -> Iterator[None]:
 
 
 def _unmount(directory: Path) -> None:
-    subprocess.run(["umount", directory], check=True)
+    subprocess.run(["umount", "--lazy", directory], check=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -414,7 +413,6 @@ def test_all(container, number):
     result.stdout.fnmatch_lines(["pods: 8 containers"])
 
 
-@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="with one processor one container is made at a time")
 @pytest.mark.parametrize("dist", ["load", "loadfile", "worksteal", "each"])
 def test_worker_looks_ahead_as_far_as_it_was_given_tests(pytester: pytest.Pytester, dist: str) -> None:
     text = """

@@ -216,11 +216,10 @@ class ContainerService:
         began = time.monotonic()
         container = self.create(spec)
         try:
-            with self._session.telling_its_end():
-                self.lifecycle.start(container.record)
-                self._counters.create_seconds.append(time.monotonic() - began)
-                if spec.wait is not None:
-                    self.wait_ready(container, spec.wait, timeout=spec.timeout)
+            self.lifecycle.start(container.record)
+            self._counters.create_seconds.append(time.monotonic() - began)
+            if spec.wait is not None:
+                self.wait_ready(container, spec.wait, timeout=spec.timeout)
         except BaseException:
             with suppress(PodsError):
                 self.lifecycle.remove(container.record, force=True)
@@ -369,7 +368,13 @@ class ContainerService:
     def wait_ready(
         self, container: Container, wait: Wait | Callable[[Container], object], *, timeout: float | None
     ) -> None:
-        """Raises NotReadyError, ExitedEarlyError."""
+        """Raises NotReadyError, ExitedEarlyError, SandboxLostError."""
+        with self._session.telling_its_end():
+            self._wait_ready(container, wait, timeout)
+
+    def _wait_ready(
+        self, container: Container, wait: Wait | Callable[[Container], object], timeout: float | None
+    ) -> None:
         from pytest_pods.engine.services.waiting import wait_ready
         from pytest_pods.engine.waiting import NamedWait, parse_wait
 

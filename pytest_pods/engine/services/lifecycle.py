@@ -142,14 +142,16 @@ class Lifecycle:
     # starting
 
     def start(self, record: ContainerRecord) -> None:
-        """Starts a created container, or one that has ended, on the files that it left."""
-        if record.spec.restartable:
-            with restarting.deciding(self.layout(record)):
-                restarting.allow(record, self.layout(record))
+        """Starts a created container, or one that has ended, on the files that it left. Raises WrongStateError,
+        SandboxLostError."""
+        with self._session.telling_its_end():
+            if record.spec.restartable:
+                with restarting.deciding(self.layout(record)):
+                    restarting.allow(record, self.layout(record))
+                    self._start(record)
+            else:
                 self._start(record)
-        else:
-            self._start(record)
-        self._supervisor.watch(record)
+            self._supervisor.watch(record)
 
     def follow_end(self, record: ContainerRecord) -> bool:
         """What is to follow a container's end: its restart policy may have it started again, after a pause; if not, the

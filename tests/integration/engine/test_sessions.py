@@ -108,8 +108,11 @@ def test_session_that_ends_while_things_are_made_stays_away(image_store: Path, m
                 for turn in range(1000):
                     network = engine.create_network(f"net-{number}-{turn}")
                     steps.release()
-                    engine.run(BUSYBOX, ["sleep", "1000"], networks=[network]).remove(force=True)
+                    container = engine.create(BUSYBOX, ["sleep", "1000"], networks=[network])
                     steps.release()
+                    container.start()
+                    steps.release()
+                    container.remove()
                     network.remove()
             except PodsError as error:
                 return error
