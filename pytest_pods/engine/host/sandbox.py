@@ -351,14 +351,17 @@ class Sandbox:
 
     def runs(self, pid: int, program: str) -> bool:
         """Whether a process of the session's PID namespace is there and still is that program: a pid may be another's
-        by now, or of one that has ended and is not waited for yet (proc_pid_stat(5)). Raises SandboxLostError."""
+        by now, or of one that has ended and is not waited for yet (proc_pid_stat(5)). Raises SystemCallError,
+        SandboxLostError: then it is not known."""
         try:
             descriptor = self.open(f"/proc/{pid}/stat", os.O_RDONLY)
-        except SystemCallError:
+        except SystemCallError as error:
+            if error.errno not in (errno.ENOENT, errno.ESRCH):
+                raise
             return False
         try:
             text = os.read(descriptor, 4096)
-        except OSError:
+        except ProcessLookupError:
             # It ended between the two calls.
             return False
         finally:

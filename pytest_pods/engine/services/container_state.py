@@ -22,10 +22,16 @@ LOST_EXIT_CODE = 137
 def read_state(layout: ContainerLayout, sandbox: Sandbox) -> ContainerState:
     """The state now. A container whose monitor was killed is ended here, because nobody would notice its end."""
     if sandbox.lost is not None:
-        return _build_ended(layout, LOST_EXIT_CODE, f"the session's sandbox is gone: {sandbox.lost}")
+        return _build_lost(layout, sandbox)
     state = read_written_state(layout)
-    if state.exit_code is not None or state.monitor_pid is None or monitor_is_alive(sandbox, state.monitor_pid):
+    if state.exit_code is not None or state.monitor_pid is None:
         return state
+    try:
+        if sandbox.runs(state.monitor_pid, "conmon"):
+            return state
+    except SandboxLostError:
+        # It may only be this process that has left the session: of the monitor that tells nothing.
+        return _build_lost(layout, sandbox)
     code = read_exit_code(layout)
     if code is None:
         code = _end_unmonitored(layout, sandbox)
@@ -46,14 +52,6 @@ def read_written_state(layout: ContainerLayout) -> ContainerState:
         return ContainerState("created", container_pid=pid, monitor_pid=monitor)
     paused = layout.paused_file.exists()
     return ContainerState("paused" if paused else "running", container_pid=pid, monitor_pid=monitor, started_at=started)
-
-
-def monitor_is_alive(sandbox: Sandbox, monitor: int) -> bool:
-    """Whether the pid still is a conmon."""
-    try:
-        return sandbox.runs(monitor, "conmon")
-    except SandboxLostError:
-        return False
 
 
 def read_exit_code(layout: ContainerLayout) -> int | None:
@@ -94,6 +92,10 @@ def _build_ended(layout: ContainerLayout, code: int, fault: str | None) -> Conta
         oom_killed=layout.oom_file.exists(),
         fault=fault,
     )
+
+
+def _build_lost(layout: ContainerLayout, sandbox: Sandbox) -> ContainerState:
+    return _build_ended(layout, LOST_EXIT_CODE, f"the session's sandbox is gone: {sandbox.lost}")
 
 
 def _end_unmonitored(layout: ContainerLayout, sandbox: Sandbox) -> int:

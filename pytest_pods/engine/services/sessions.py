@@ -156,7 +156,7 @@ class Session:
             raise
 
     def attach(self) -> Sandbox:
-        """Connects to a live kept or command-line session; raises SessionNotFoundError."""
+        """Connects to a live kept or command-line session, also one that was left; raises SessionNotFoundError."""
         with self._lock:
             if self._sandbox is not None:
                 return self._sandbox
@@ -168,6 +168,7 @@ class Session:
                     f"no live session {self.id}", hint="pytest-pods sessions lists those that there are"
                 ) from error
             self._sandbox = sandbox
+            self._closed = False
             return sandbox
 
     def _start(self) -> Sandbox:
@@ -296,11 +297,13 @@ class Session:
             state.await_end(self.layout)
 
     def leave(self) -> None:
-        """Ends the session if it is this process's own; a kept or command-line session goes on."""
+        """Ends the session if it is this process's own; a kept or command-line session goes on. Whoever uses it here
+        afterwards gets a WrongStateError."""
         if not self.kept:
             self.end()
             return
         with self._lock:
+            self._closed = True
             sandbox, self._sandbox = self._sandbox, None
         if sandbox is None:
             return

@@ -27,7 +27,6 @@ from pytest_pods.engine.errors import (
     WrongStateError,
 )
 from pytest_pods.engine.host.sandbox import Sandbox
-from pytest_pods.engine.services import container_state
 from tests.support.fixtures_store import BUSYBOX
 from tests.support.images import busybox_builder, file
 from tests.support.machine import needs_control_groups
@@ -78,12 +77,12 @@ def test_container_that_is_removed_while_its_state_is_read_was_removed(
 ) -> None:
     container = engine.run(BUSYBOX, ["sleep", "1000"], name="box", network="none")
 
-    def remove_meanwhile(sandbox: Sandbox, monitor: int) -> bool:
+    def remove_meanwhile(sandbox: Sandbox, pid: int, program: str) -> bool:
         monkeypatch.undo()
         container.remove()
         return False
 
-    monkeypatch.setattr(container_state, "monitor_is_alive", remove_meanwhile)
+    monkeypatch.setattr(Sandbox, "runs", remove_meanwhile)
     with pytest.raises(ContainerNotFoundError, match=r"container box .* was removed"):
         container.state()
 

@@ -9,12 +9,14 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from pytest_pods.engine.api import Engine
-from pytest_pods.engine.errors import PodsError, SandboxLostError, SessionNotFoundError
+from pytest_pods.engine.container import Container
+from pytest_pods.engine.errors import PodsError, SandboxLostError, SessionNotFoundError, WrongStateError
 from pytest_pods.engine.host.pipes import Pipe, wait_readable
 from pytest_pods.engine.services.creation import read_in_sandbox
 from pytest_pods.engine.state.layout import build_store_layout
@@ -149,6 +151,32 @@ def test_process_that_has_ended_and_is_not_waited_for_does_not_run(engine: Engin
         assert read_in_sandbox(sandbox, f"/proc/{child}/comm") == b"sleep\n"
         assert not sandbox.runs(child, "sleep")
         parent.kill()
+
+
+def test_leaving_a_session_in_the_middle_of_a_look_ends_no_container(image_store: Path) -> None:
+    with Engine.open(root=image_store) as engine:
+        container = engine.run(BUSYBOX, ["sleep", "1000"], network="none")
+        session = engine.keep(600)
+        left = threading.Event()
+
+        def look(seen: Container) -> None:
+            with suppress(WrongStateError):
+                while not left.is_set():
+                    seen.state()
+
+        with ThreadPoolExecutor(1) as pool:
+            for _ in range(20):
+                other = Engine.attach(session, root=image_store)
+                left.clear()
+                looks = pool.submit(look, other.container(container.id))
+                try:
+                    other.container(container.id).exec(["true"])
+                    other.close()
+                finally:
+                    left.set()
+                looks.result(timeout=60)
+        assert (container.status, container.exit_code) == ("running", None)
+        engine.end()
 
 
 def test_monitor_that_was_killed_ends_its_container(engine: Engine) -> None:
