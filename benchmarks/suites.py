@@ -32,6 +32,7 @@ def ask(host, port):
     connection.close()
 """
 
+# It sleeps because a test waits for others most of its time, and must not compute what would be measured with it.
 _OURS = """\
 import time
 import pytest

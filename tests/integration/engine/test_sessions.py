@@ -125,7 +125,7 @@ def test_session_that_ends_while_things_are_made_stays_away(image_store: Path, m
         with ThreadPoolExecutor(3) as pool:
             makers = [pool.submit(make, number) for number in range(3)]
             for _ in range(moment + 1):
-                steps.acquire(timeout=60)
+                assert steps.acquire(timeout=60)
             os.kill(init, signal.SIGKILL)
             errors = [maker.result(timeout=60) for maker in makers]
         assert [type(error) for error in errors] == [SandboxLostError] * 3
